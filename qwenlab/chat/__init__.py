@@ -1,0 +1,1 @@
+"""Contestants and their streams: whoever can answer, one at a time or side by side."""

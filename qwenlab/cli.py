@@ -1,0 +1,63 @@
+"""The command line: the same verbs as the page. Exit 0 done, 1 a gate or check failed, 2 could not run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from qwenlab import __version__
+from qwenlab.commands import chat, data, demo, export, models, test, train
+from qwenlab.commands.console import FAILED, Console
+from qwenlab.errors import QwenlabError
+from qwenlab.jobs import Job, Outcome
+from qwenlab.workspace import Workspace
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser with every verb; each verb's module adds its own."""
+    top = argparse.ArgumentParser(prog="qwenlab", description=__doc__)
+    top.add_argument("--version", action="version", version=f"qwenlab {__version__}")
+    top.add_argument("--workspace", type=Path, help="folder of models, runs and results (or QWENLAB_HOME)")
+    top.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # how the page follows a verb it started
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for room in (models, data, train, chat, test, export, demo):
+        room.add_verbs(verbs)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    chosen = parser().parse_args(argv)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    workspace = Workspace(chosen.workspace.expanduser().resolve()) if chosen.workspace else Workspace.default()
+    job = Job(chosen.job) if chosen.job else None
+    console = Console(machine=getattr(chosen, "json", False), job=job)
+    failure: QwenlabError | None = None
+    try:
+        code: int = chosen.run(chosen, workspace, console)
+    except QwenlabError as error:
+        failure, code = error, FAILED
+    except KeyboardInterrupt:
+        failure, code = QwenlabError("Stopped by you.", "What was finished is kept."), FAILED
+    except Exception as error:
+        from qwenlab.failures import explain
+
+        if job or os.environ.get("QWENLAB_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        failure, code = QwenlabError(*explain(error)), FAILED
+    if failure:
+        console.error(failure)
+    if job:
+        stopped = job.asked_to_stop() and (failure is None or code != FAILED)
+        state: Outcome = "failed" if failure and not stopped else "stopped" if stopped else "finished"
+        job.finish(state, failure.what if failure else "", failure.remedy if failure else "")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

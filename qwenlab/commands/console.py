@@ -1,0 +1,75 @@
+"""What a verb prints: results on standard output, progress and errors on standard error or into a job."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from qwenlab.errors import QwenlabError
+from qwenlab.jobs import Job
+
+DONE, BELOW, FAILED = 0, 1, 2
+"""Exit codes: done; a gate or check failed; could not run."""
+BAR = 24
+
+
+class Console:
+    """One verb's mouth.
+
+    Args:
+        machine: print one JSON object instead of words.
+        job: also report progress and the end into this job folder.
+    """
+
+    def __init__(self, machine: bool = False, job: Job | None = None) -> None:
+        self.machine = machine
+        self.job = job
+        self._shown = 0.0
+        self._line = ""
+
+    def progress(self, what: str, fraction: float, **details: Any) -> None:
+        """Show how far `what` is, 0 to 1; at most five times a second."""
+        now, ended = time.monotonic(), fraction >= 1
+        if now - self._shown < 0.2 and not ended:
+            return
+        self._shown = now
+        if self.job:
+            self.job.report("progress", what=what, fraction=round(fraction, 4), **details)
+            return
+        left = details.get("seconds_left")
+        tail = f"  {clock(left)} left" if left is not None and not ended else ""
+        filled = round(BAR * min(1.0, fraction))
+        self._draw(f"{what:<28} [{'#' * filled}{'.' * (BAR - filled)}] {fraction:4.0%}{tail}", ended)
+
+    def _draw(self, line: str, ended: bool) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\r" + line.ljust(len(self._line)) + ("\n" if ended else ""))
+        elif ended:  # a log file wants no animation
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+        self._line = "" if ended else line
+
+    def say(self, text: str) -> None:
+        """A line for people, kept out of machine output."""
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def result(self, value: dict[str, Any], text: str) -> None:
+        """The verb's outcome, as JSON for machines or as text for people."""
+        sys.stdout.write((json.dumps(value, ensure_ascii=False, allow_nan=False) if self.machine else text) + "\n")
+        sys.stdout.flush()
+
+    def error(self, error: QwenlabError) -> None:
+        """What happened and what to do."""
+        if self.machine:
+            sys.stdout.write(json.dumps({"error": error.what, "remedy": error.remedy}, ensure_ascii=False) + "\n")
+        sys.stderr.write(f"Error: {error}\n")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:05 or 1:02:03."""
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

@@ -1,0 +1,229 @@
+"""qwenlab test and qwenlab score: run a suite on contestants, or score answers that are there already."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qwenlab import files
+from qwenlab.commands.console import BELOW, DONE, Console
+from qwenlab.commands.models import ensure
+from qwenlab.conversations.dataset import DataSet
+from qwenlab.errors import QwenlabError, nearest
+from qwenlab.evals import answers, leaks, report, runner
+from qwenlab.evals.compare import sentence
+from qwenlab.evals.result import Result
+from qwenlab.evals.suite import Suite, find_suites, load_suite
+from qwenlab.models import catalogue
+from qwenlab.models import folder as model_folder
+from qwenlab.workspace import SHIPPED, Workspace
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add `test` and `score`."""
+    testing = verbs.add_parser("test", help="run a suite on contestants; exit 1 when a threshold is missed")
+    testing.add_argument("suite", help="a suite's name, folder or file")
+    testing.add_argument(
+        *("-c", "--contestant"),
+        dest="contestants",
+        action="append",
+        required=True,
+        metavar="NAME=SPEC",
+        help="base=MODEL, tuned=MODEL+RUN, small=model.gguf or cluster=http://host/v1; several times",
+    )
+    testing.add_argument("--language", action="append", choices=("en", "zh"), help="only cases in this language")
+    testing.add_argument("--tag", action="append", help="only cases with this tag")
+    testing.add_argument("--limit", type=int, help="only the first so many cases")
+    testing.add_argument("--trained-on", action="append", type=Path, default=[], help="data set to look for leaks in")
+    testing.add_argument("--threshold", action="append", default=[], metavar="MEASURE=RATE", help="usable=0.9")
+    testing.add_argument("-o", "--output", type=Path, help="result folder; naming an old one goes on with it")
+    testing.set_defaults(run=test)
+    scoring = verbs.add_parser("score", help="score saved answers without a model")
+    scoring.add_argument("suite", help="a suite's name, folder or file")
+    scoring.add_argument("--answers", type=Path, required=True, help='JSONL lines {"case": id, "answer": text}')
+    scoring.set_defaults(run=score)
+    for one in (testing, scoring):
+        one.add_argument("--json", action="store_true", help="print JSON")
+
+
+def find_suite(workspace: Workspace, named: str) -> Path:
+    """A suite by path, or by name in the workspace and among the shipped ones.
+
+    Raises:
+        QwenlabError: when there is none.
+    """
+    if Path(named).exists():
+        return Path(named)
+    known = {path.stem: path for folder in (SHIPPED / "eval_suites", workspace.suites) for path in find_suites(folder)}
+    if named in known:
+        return known[named]
+    raise QwenlabError(f"There is no suite {named}.{nearest(named, known)}", f"Known: {', '.join(sorted(known))}.")
+
+
+def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
+    """Ask every contestant every case, print the scoreboard and the verdicts."""
+    suite = load_suite(find_suite(workspace, chosen.suite)).only(chosen.language, chosen.tag, chosen.limit)
+    suite = _with_thresholds(suite, chosen.threshold)
+    specs = parse_specs(chosen.contestants)
+    for _, spec in specs:
+        if catalogue.entry(spec.partition("+")[0]):
+            ensure(workspace, spec.partition("+")[0], console)
+    folder = chosen.output or (console.job.folder if console.job else new_folder(workspace, suite.name))
+    trained = [*chosen.trained_on, *training_data(workspace, [spec for _, spec in specs])]
+    found = run_contestants(workspace, suite, specs, folder, trained, console)
+    rows = [one.row(size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
+    lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
+    lines.append(f"Every answer is in {folder}")
+    console.result({**found.to_json(), "folder": str(folder)}, "\n".join(lines))
+    gates = report.gates(found.contestants[-1].summary, suite.thresholds)  # the last one is the one to judge
+    missed = [gate for gate in gates if not gate.passed]
+    for gate in missed:
+        reached = "not measured" if gate.reached is None else f"{gate.reached:.1%}"
+        console.say(f"Below the threshold: {gate.measure} {reached}, wanted {gate.wanted:.1%}.")
+    return BELOW if missed else DONE
+
+
+def parse_specs(written: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, spec) of every contestant named."""
+    from qwenlab.chat import contestants
+
+    return [contestants.parse(one) for one in written]
+
+
+def run_contestants(
+    workspace: Workspace,
+    suite: Suite,
+    specs: Sequence[tuple[str, str]],
+    folder: Path,
+    trained_on: Sequence[Path],
+    console: Console,
+) -> Result:
+    """Run each contestant in turn into one result folder; a base stays loaded while its adapters answer.
+
+    Raises:
+        QwenlabError: when a contestant cannot be loaded.
+    """
+    from qwenlab.chat import contestants
+    from qwenlab.chat.pool import ModelPool
+
+    folder.mkdir(parents=True, exist_ok=True)
+    leaked = leaks.leaked(suite, _questions(trained_on))
+    pool, last_base = ModelPool(), ""
+
+    def show(progress: runner.Progress) -> None:
+        fraction = (progress.index + progress.done / max(1, progress.total)) / max(1, progress.contestants)
+        console.progress(
+            f"testing {name}",
+            fraction,
+            seconds_left=progress.seconds_left,
+            contestant=name,
+            done=progress.done,
+            total=progress.total,
+        )
+
+    stop = console.job.asked_to_stop if console.job else lambda: False
+    result: Result | None = None
+    for name, spec in specs:
+        base = spec.partition("+")[0]
+        if base != last_base:
+            pool.unload()  # one base in memory at a time
+        last_base = base
+        contestant = contestants.make(workspace, pool, name, spec)
+        try:
+            result = runner.run(suite, [contestant], folder, show, stop, leaked)
+        finally:
+            contestant.close()
+        del contestant  # its base must be free before the next one loads
+        if stop():
+            break
+    pool.unload()
+    if result is None:
+        raise QwenlabError("No contestant was named.", "Add --contestant NAME=MODEL.")
+    return result
+
+
+def _questions(trained_on: Sequence[Path]) -> list[str]:
+    """The user turns of data sets, to look for test cases in."""
+    return [
+        turn.text
+        for path in trained_on
+        for sample in DataSet.open(path).samples
+        if not sample.broken()
+        for turn in sample.turns
+        if turn.role == "user"
+    ]
+
+
+def training_data(workspace: Workspace, specs: Sequence[str]) -> list[Path]:
+    """The kept training data of every run that a spec names; an export names its run in its manifest."""
+    found = []
+    for spec in specs:
+        model, _, adapter = spec.partition("+")
+        run = adapter.partition("/")[0]
+        manifest = Path(model) / "qwenlab-export.json"
+        if not run and manifest.exists():
+            run = str(files.read_json(manifest).get("run", ""))
+        data = workspace.runs / run / "data.json"
+        if run and data.exists():
+            found.append(data)
+    return list(dict.fromkeys(found))
+
+
+def size_of(workspace: Workspace, spec: str) -> int | None:
+    """What a contestant takes on disk, in bytes; None for an endpoint."""
+    from qwenlab.models import adapters
+
+    if spec.startswith(("http://", "https://")):
+        return None
+    model, _, adapter = spec.partition("+")
+    base = catalogue.locate(workspace, model) if catalogue.entry(model) else Path(model)
+    weights = list(base.glob("*.safetensors")) + list(base.glob("*.gguf")) if base.is_dir() else [base]
+    size = sum(model_folder.bytes_on_disk(path) for path in weights)
+    if adapter:
+        size += (adapters.find(workspace, adapter) / "adapter_model.safetensors").stat().st_size
+    return size
+
+
+def new_folder(workspace: Workspace, suite: str) -> Path:
+    """A fresh result folder named after suite and time."""
+    folder = workspace.results / f"{suite}-{time.strftime('%m%d-%H%M%S')}"
+    number = 2
+    while folder.exists():
+        folder = folder.with_name(f"{folder.name}-{number}")
+        number += 1
+    return folder
+
+
+def _with_thresholds(suite: Suite, written: Sequence[str]) -> Suite:
+    if not written:
+        return suite
+    known = type(suite.thresholds).model_fields
+    values = {}
+    for one in written:
+        measure, _, rate = one.partition("=")
+        if measure not in known:
+            hint = nearest(measure, known)
+            raise QwenlabError(f"There is no measure {measure}.{hint}", f"Known: {', '.join(known)}.")
+        try:
+            values[measure] = float(rate)
+        except ValueError as error:
+            raise QwenlabError(f"The threshold {one!r} is no rate.", "Write for example usable=0.9.") from error
+        if not 0 <= values[measure] <= 1:
+            raise QwenlabError(f"The threshold {one!r} is no fraction of 1.", "Write for example usable=0.9.")
+    return suite.model_copy(update={"thresholds": suite.thresholds.model_copy(update=values)})
+
+
+def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
+    """Score answers that any system gave."""
+    suite = load_suite(find_suite(workspace, chosen.suite))
+    scores = answers.score_answers_file(suite, chosen.answers)
+    summary = report.summarize(scores)
+    cases = [one.to_json() for one in scores]
+    lines = [f"{one.case_id}: {'passed' if one.passed else 'failed'} ({one.rung or 'text'})" for one in scores]
+    lines += ["", report.scoreboard([report.Row(chosen.answers.stem, summary)])]
+    gates = [gate for gate in report.gates(summary, suite.thresholds) if not gate.passed]
+    console.result({"suite": suite.name, "summary": summary.to_json(), "cases": cases}, "\n".join(lines))
+    return BELOW if gates else DONE

@@ -1,0 +1,162 @@
+"""The answers of one contestant as a file: appended as each one exists, so a crash loses none of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from qwenlab.errors import QwenlabError, nearest
+from qwenlab.evals.scoring import CaseScore, not_answered, score_answer
+from qwenlab.evals.suite_model import Suite
+from qwenlab.models.contestant import Answer, Finish
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One line of answers.jsonl: the case, its raw answer, and the wall seconds since the answer before it."""
+
+    case: str
+    answer: Answer
+    wall: float = 0.0
+
+    @property
+    def final(self) -> bool:
+        """Whether the case need not be asked again: it has an answer, not an error or half of one."""
+        return self.answer.finish in ("stop", "length")
+
+
+class AnswerLog:
+    """answers.jsonl of one contestant."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, item: Answered) -> None:
+        """Write one line and flush it."""
+        line = {
+            "case": item.case,
+            "text": item.answer.text,
+            "finish": item.answer.finish,
+            "prompt_tokens": item.answer.prompt_tokens,
+            "tokens": item.answer.tokens,
+            "seconds": round(item.answer.seconds, 4),
+            "error": item.answer.error,
+            "wall": round(item.wall, 4),
+        }
+        try:
+            content = json.dumps(line, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:  # half of a surrogate pair from a broken detokenizer
+            content = json.dumps(line).encode("ascii")
+        try:
+            with self.path.open("ab") as file:
+                file.write(content + b"\n")
+                file.flush()
+        except OSError as error:
+            raise QwenlabError(
+                f"Cannot write {self.path}: {error.strerror}.", "Free some disk space, then run the test again."
+            ) from error
+
+    def drop_torn_line(self) -> None:
+        """Cut off a last line that a crash left unfinished."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        if content and not content.endswith(b"\n"):
+            with self.path.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+    def read(self) -> list[Answered]:
+        """All complete lines, in the order they were written.
+
+        Raises:
+            QwenlabError: naming the line, when a complete one cannot be read.
+        """
+        try:
+            complete = self.path.read_bytes().rpartition(b"\n")[0]
+        except FileNotFoundError:
+            return []
+        found = []
+        for number, line in enumerate(complete.split(b"\n"), 1):
+            if not line:
+                continue
+            try:
+                item = json.loads(line)
+                wall = item.pop("wall", 0.0)
+                found.append(Answered(item.pop("case"), Answer(**item), wall))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise QwenlabError(
+                    f"{self.path}, line {number} cannot be read.", "Delete that line; its case is then asked again."
+                ) from error
+        return found
+
+    def latest(self) -> dict[str, Answered]:
+        """Case id -> its last line."""
+        return {item.case: item for item in self.read()}
+
+
+def score_answers(suite: Suite, answers: Iterable[Answered]) -> list[CaseScore]:
+    """Scores in the order of the suite; a case without an answer counts as not answered."""
+    known = {item.case: item.answer for item in answers}
+    return [
+        score_answer(suite, case, known[case.id].text, known[case.id].finish)
+        if case.id in known
+        else not_answered(suite, case)
+        for case in suite.cases
+    ]
+
+
+def score_answers_file(suite: Suite, path: Path) -> list[CaseScore]:
+    """Score answers made elsewhere: one line {"case": id, "answer": text} each, "finish" optional.
+
+    Cases that the file does not answer count as not answered; other keys of a line are left alone.
+
+    Raises:
+        QwenlabError: naming the line, for an unknown or repeated case or a line that cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise QwenlabError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise QwenlabError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from error
+    found: dict[str, Answered] = {}
+    known = {case.id for case in suite.cases}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        item = _answer_line(line, place)
+        if item.case not in known:
+            hint = nearest(item.case, known).strip() or "Each line names a case of this suite."
+            raise QwenlabError(f'{place}: the suite "{suite.name}" has no case "{item.case}".', hint)
+        if item.case in found:
+            raise QwenlabError(f'{place}: the case "{item.case}" is answered twice.', "Keep one of the lines.")
+        found[item.case] = item
+    return score_answers(suite, found.values())
+
+
+_LINE = 'Write one line {"case": id, "answer": text} for each case.'
+
+
+def _answer_line(line: str, place: str) -> Answered:
+    try:
+        value: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise QwenlabError(f"{place} is not JSON.", _LINE) from error
+    if not isinstance(value, dict):
+        raise QwenlabError(f"{place} is not an object.", _LINE)
+    for key in ("case", "answer"):
+        if key not in value:
+            raise QwenlabError(f'{place} has no "{key}".', _LINE)
+    if not isinstance(value["answer"], str):
+        raise QwenlabError(
+            f'{place}: "answer" must be text, exactly as the model wrote it.', "Put the raw reply in quotes."
+        )
+    finish = value.get("finish", "stop")
+    if finish not in get_args(Finish):
+        raise QwenlabError(f'{place}: unknown finish "{finish}".', f"Known: {', '.join(get_args(Finish))}.")
+    return Answered(str(value["case"]), Answer(value["answer"], finish))

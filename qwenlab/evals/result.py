@@ -1,0 +1,202 @@
+"""What a test run left in its folder: raw answers apart from their scores, so that they can be scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qwenlab import files
+from qwenlab.errors import QwenlabError
+from qwenlab.evals.answers import Answered, AnswerLog, score_answers
+from qwenlab.evals.compare import Verdict, compare_fields, compare_passes
+from qwenlab.evals.report import Row, Summary, summarize
+from qwenlab.evals.scoring import CaseScore
+from qwenlab.evals.suite import Suite, suite_from
+
+SUITE, RESULT, LEAKS = "suite.json", "result.json", "leaked.json"
+CONTESTANT, ANSWERS, SCORES, SUMMARY = "contestant.json", "answers.jsonl", "scores.json", "summary.json"
+
+
+@dataclass(frozen=True)
+class ContestantResult:
+    """What one contestant answered and what it is worth.
+
+    Attributes:
+        name: as the person gave it. describe: how its answers were produced.
+        answers: case id -> raw answer. scores: one per case of the suite once complete, before that one per
+            answered case.
+        complete: whether it was asked every case.
+        tokens_per_s: generated tokens by wall seconds of answering; None when nothing was generated.
+        seconds: wall time of answering.
+    """
+
+    name: str
+    describe: dict[str, str]
+    answers: dict[str, Answered]
+    scores: list[CaseScore]
+    summary: Summary
+    complete: bool
+    tokens_per_s: float | None
+    seconds: float
+
+    def row(self, size: int | None = None) -> Row:
+        """This contestant on a scoreboard; `size` in bytes on disk, where known."""
+        return Row(self.name, self.summary, self.tokens_per_s, size)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: the summary with speed and state."""
+        return {
+            "name": self.name,
+            "complete": self.complete,
+            **self.summary.to_json(),
+            "tokens_per_s": self.tokens_per_s,
+            "answer_seconds": round(self.seconds, 3),
+            "describe": self.describe,
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result folder, read and scored."""
+
+    folder: Path
+    suite: Suite
+    leaked: frozenset[str]
+    contestants: list[ContestantResult]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every contestant was asked every case."""
+        return all(contestant.complete for contestant in self.contestants)
+
+    def contestant(self, name: str) -> ContestantResult:
+        """The contestant of that name.
+
+        Raises:
+            QwenlabError: when there is none.
+        """
+        for found in self.contestants:
+            if found.name == name:
+                return found
+        known = ", ".join(contestant.name for contestant in self.contestants)
+        raise QwenlabError(f'{self.folder} has no contestant "{name}".', f"It has: {known}.")
+
+    def verdicts(self, base: str | None = None) -> list[Verdict]:
+        """Every other complete contestant against `base` (default: the first): passed, then field accuracy."""
+        complete = [contestant for contestant in self.contestants if contestant.complete]
+        if not complete:
+            return []
+        first = complete[0] if base is None else self.contestant(base)
+        found: list[Verdict] = []
+        for other in complete:
+            if other.name == first.name or not first.complete:
+                continue
+            names = (first.name, other.name)
+            groups = self.suite.groups
+            found.append(compare_passes(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
+            if self.suite.is_json:
+                found.append(compare_fields(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: suite, contestants and verdicts."""
+        return {
+            "suite": self.suite.name,
+            "suite_fingerprint": self.suite.fingerprint(),
+            "state": "finished" if self.complete else "stopped",
+            "leaked": sorted(self.leaked),
+            "contestants": [contestant.to_json() for contestant in self.contestants],
+            "verdicts": [verdict.to_json() for verdict in self.verdicts()],
+        }
+
+
+def load_result(folder: Path) -> Result:
+    """Read a result folder and score its answers, also of a run that was cut off.
+
+    Raises:
+        QwenlabError: when the folder is no result.
+    """
+    suite = read_suite(folder)
+    leaked = frozenset(files.read_json(folder / LEAKS)) if (folder / LEAKS).exists() else frozenset[str]()
+    described = [(path.parent, files.read_json(path)) for path in folder.glob(f"*/{CONTESTANT}")]
+    described.sort(key=lambda item: (item[1].get("order", 0), item[0].name))
+    contestants = [_contestant(suite, path, about, leaked) for path, about in described]
+    return Result(folder, suite, leaked, contestants)
+
+
+def rescore(folder: Path, suite: Suite) -> Result:
+    """Score the answers in `folder` again under the rules of `suite`; no model is asked.
+
+    The new suite takes the place of the old one. It may drop cases; cases it adds count as not answered.
+
+    Raises:
+        QwenlabError: when it asks a case differently from what was answered.
+    """
+    finished = {contestant.name for contestant in load_result(folder).contestants if contestant.complete}
+    before = read_suite(folder)
+    known = before.by_id
+    for case in suite.cases:
+        if case.id in known and case.messages(suite) != known[case.id].messages(before):
+            raise QwenlabError(
+                f'The question of case "{case.id}" has changed: the old answers do not answer it.',
+                "Give the changed case a new id, or run the suite again in a new folder.",
+            )
+    files.write_json(folder / SUITE, suite.to_json())
+    for path in folder.glob(f"*/{CONTESTANT}"):
+        files.write_json(path, {**files.read_json(path), "suite": suite.fingerprint()})
+        if path.parent.name in finished:
+            write_scores(folder, path.parent.name)
+    return write_result(folder)
+
+
+def read_suite(folder: Path) -> Suite:
+    """The resolved suite of a result folder."""
+    path = folder / SUITE
+    if not path.exists():
+        raise QwenlabError(f"{folder} is not a test result: it has no {SUITE}.", "Choose another folder.")
+    return suite_from(files.read_json(path), str(path))
+
+
+def remember_leaks(folder: Path, leaked: Collection[str]) -> None:
+    """Note which cases also stand in the training data; what is known from earlier runs stays."""
+    path = folder / LEAKS
+    before = set(files.read_json(path)) if path.exists() else set()
+    if not before.issuperset(leaked) or not path.exists():
+        files.write_json(path, sorted(before | set(leaked)))
+
+
+def write_scores(folder: Path, name: str) -> None:
+    """Write scores.json and summary.json of one contestant."""
+    found = load_result(folder).contestant(name)
+    files.write_json(folder / name / SCORES, {"cases": [score.to_json() for score in found.scores]})
+    files.write_json(folder / name / SUMMARY, found.to_json())
+
+
+def write_result(folder: Path) -> Result:
+    """Read the folder and write its result.json."""
+    found = load_result(folder)
+    files.write_json(folder / RESULT, found.to_json())
+    return found
+
+
+def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Collection[str]) -> ContestantResult:
+    lines = AnswerLog(folder / ANSWERS).read()
+    answers = {line.case: line for line in lines if line.answer.finish != "stopped"}
+    complete = all(case.id in answers for case in suite.cases) or (folder / SCORES).exists()
+    scores = score_answers(suite, answers.values())
+    if not complete:
+        scores = [score for score in scores if score.case_id in answers]
+    tokens = sum(line.answer.tokens for line in lines)
+    seconds = sum(line.wall for line in lines)
+    return ContestantResult(
+        name=about["name"],
+        describe=about["describe"],
+        answers=answers,
+        scores=scores,
+        summary=summarize(scores, leaked),
+        complete=complete,
+        tokens_per_s=tokens / seconds if tokens and seconds > 0 else None,
+        seconds=seconds,
+    )

@@ -1,0 +1,1 @@
+"""What a person takes home: merged and quantized models, verified, in a folder ready to copy."""

@@ -1,0 +1,285 @@
+"""Write one GGUF file, the format of llama.cpp, Ollama and LM Studio, from a Hugging Face folder.
+
+Tensors stream through one at a time, in pieces of rows: neither torch nor the memory for the model is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import libgguf
+import numpy as np
+from gguf import (
+    GGML_QUANT_SIZES,
+    GGML_QUANT_VERSION,
+    MODEL_ARCH,
+    MODEL_ARCH_NAMES,
+    GGMLQuantizationType,
+    GGUFWriter,
+    RopeScalingType,
+    TensorNameMap,
+    get_tensor_name_map,
+)
+
+from qwenlab import files
+from qwenlab.errors import QwenlabError
+from qwenlab.export.gguf_tokens import add_tokenizer
+from qwenlab.export.gguf_types import FILE_TYPE, Kind, check_kind, tensor_type
+from qwenlab.export.safetensors_folder import Weights, to_float32
+
+ARCHITECTURES = {
+    "Qwen2ForCausalLM": MODEL_ARCH.QWEN2,
+    "Qwen3ForCausalLM": MODEL_ARCH.QWEN3,
+    "LlamaForCausalLM": MODEL_ARCH.LLAMA,
+}
+PIECE = 4_000_000
+"""Numbers converted to float32 at a time: 16 MB."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """One tensor on its way: its GGUF name and type, how to read it, and the order of its rows."""
+
+    name: str
+    kind: GGMLQuantizationType
+    shape: tuple[int, ...]
+    stored: Callable[[], np.ndarray]
+    rows: np.ndarray | None = None
+
+    @property
+    def bytes_shape(self) -> tuple[int, ...]:
+        block, size = GGML_QUANT_SIZES[self.kind]
+        return (*self.shape[:-1], self.shape[-1] // block * size)
+
+
+def write_gguf(source: Path, target: Path, kind: Kind = "Q4_K_M", progress: Progress | None = None) -> None:
+    """Write the model in `source` as one GGUF file `target`; it appears whole or not at all.
+
+    Args:
+        source: a Hugging Face folder of the Qwen2, Qwen2.5, Qwen3 or Llama family in bf16, f16 or f32.
+        target: the file to write; an older one is replaced.
+        kind: F16, or one of llama.cpp's mixes.
+        progress: called with (GGUF tensor name, fraction of the bytes written, 0 to 1).
+
+    Raises:
+        QwenlabError: for another architecture, an unknown tokenizer, missing weights or a full disk.
+    """
+    kind = check_kind(kind)
+    config = read_config(source)
+    weights = Weights(source)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    writer = GGUFWriter(temporary, MODEL_ARCH_NAMES[ARCHITECTURES[config["architectures"][0]]])
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tensors = _plan(config, weights, kind)
+        _add_settings(writer, config, source, kind)
+        add_tokenizer(writer, source, weights.shape("model.embed_tokens.weight")[0])
+        for tensor in tensors:
+            size = math.prod(tensor.bytes_shape)
+            writer.add_tensor_info(tensor.name, tensor.bytes_shape, np.dtype(np.uint8), size, tensor.kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        _write_tensors(writer, tensors, progress)
+        writer.flush()
+        writer.close()
+        _sync(temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise QwenlabError(
+            f"Cannot write {target}: {error.strerror}.", "Free some disk space or choose another folder."
+        ) from error
+    finally:
+        writer.close()
+        temporary.unlink(missing_ok=True)
+
+
+def read_config(source: Path) -> dict[str, Any]:
+    """config.json of a model that can become a GGUF file.
+
+    Raises:
+        QwenlabError: when llama.cpp would compute something else than transformers does.
+    """
+    config: dict[str, Any] = files.read_json(source / "config.json")
+    architecture = (config.get("architectures") or ["an unnamed architecture"])[0]
+    if architecture not in ARCHITECTURES:
+        raise QwenlabError(
+            f"GGUF export does not know {architecture} of {source}.",
+            "It covers the Qwen2, Qwen2.5, Qwen3 and Llama families; convert Qwen 1 models first.",
+        )
+    if "quantization_config" in config:
+        raise QwenlabError(f"The model in {source} is quantized already.", "Export from the merged 16-bit model.")
+    unusual = {
+        "sliding-window attention": config.get("use_sliding_window"),
+        "an activation other than silu": config.get("hidden_act", "silu") != "silu",
+        "MLP biases": config.get("mlp_bias"),
+    }
+    for what, present in unusual.items():
+        if present:
+            raise QwenlabError(
+                f"The model in {source} has {what}, which GGUF export does not cover.",
+                "Export it as GPTQ or merged instead.",
+            )
+    return config
+
+
+def head_dim(config: dict[str, Any]) -> int:
+    """Numbers in one attention head; Qwen3 states it, the others divide the hidden size."""
+    return config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+
+
+def _add_settings(writer: GGUFWriter, config: dict[str, Any], source: Path, kind: Kind) -> None:
+    writer.add_type("model")
+    writer.add_name(source.name)
+    writer.add_file_type(FILE_TYPE[kind])
+    writer.add_quantization_version(GGML_QUANT_VERSION)
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config.get("num_key_value_heads") or config["num_attention_heads"])
+    writer.add_key_length(head_dim(config))
+    writer.add_value_length(head_dim(config))
+    writer.add_rope_dimension_count(head_dim(config))
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    rope = _rope(config)
+    writer.add_rope_freq_base(rope.get("rope_theta", 10000.0))
+    if rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
+    elif rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(
+            rope.get("original_max_position_embeddings") or config["max_position_embeddings"]
+        )
+
+
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    """Rotary settings under the names of transformers 5 (`rope_parameters`); older files say `rope_scaling`."""
+    given = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = {"rope_theta": config.get("rope_theta", 10000.0), **given}
+    rope["rope_type"] = given.get("rope_type") or given.get("type") or "default"
+    if rope["rope_type"] not in ("default", "linear", "yarn", "llama3"):
+        raise QwenlabError(
+            f"GGUF export does not cover the rotary scaling {rope['rope_type']!r}.",
+            "Export it as GPTQ or merged instead.",
+        )
+    return rope
+
+
+def llama3_factors(rope: dict[str, Any], width: int) -> np.ndarray:
+    """By how much Llama 3.1's scaling slows each rotary frequency, float32 of shape [width / 2].
+
+    High frequencies stay (1), low ones are divided by `factor`, those between are blended; the formula is
+    that of transformers' `rope_type: llama3`.
+    """
+    wavelengths = 2 * np.pi * rope["rope_theta"] ** (np.arange(0, width, 2) / width)
+    turns = rope["original_max_position_embeddings"] / wavelengths
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return (1 / (kept + (1 - kept) / rope["factor"])).astype(np.float32)
+
+
+def _plan(config: dict[str, Any], weights: Weights, kind: Kind) -> list[_Tensor]:
+    """Every tensor of the file in its order, and whether all that the architecture needs are there."""
+    layers = config["num_hidden_layers"]
+    architecture = ARCHITECTURES[config["architectures"][0]]
+    names = get_tensor_name_map(architecture, layers)
+    tied = bool(config.get("tie_word_embeddings")) or "lm_head.weight" not in weights
+    tensors = []
+    for name in weights:
+        if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and tied):
+            continue
+        new = _gguf_name(name, names)
+        stored, shape = functools.partial(weights.stored, name), weights.shape(name)
+        rows = _rope_rows(name, config) if architecture is MODEL_ARCH.LLAMA else None
+        tensors.append(_Tensor(new, tensor_type(new, shape, kind, layers, tied), shape, stored, rows))
+    rope = _rope(config)
+    if rope["rope_type"] == "llama3":
+        factors = llama3_factors(rope, head_dim(config))
+        tensors.append(_Tensor("rope_freqs.weight", GGMLQuantizationType.F32, factors.shape, lambda: factors))
+    _check_complete({tensor.name for tensor in tensors}, layers)
+    return tensors
+
+
+def _gguf_name(name: str, names: TensorNameMap) -> str:
+    new = names.get_name(name, try_suffixes=(".weight", ".bias"))
+    if new is None:
+        raise QwenlabError(
+            f"GGUF export does not know the weight {name}.", "Export the merged model, without adapters or heads."
+        )
+    return str(new)
+
+
+def _check_complete(names: set[str], layers: int) -> None:
+    parts = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down"]
+    needed = {f"blk.{layer}.{part}.weight" for layer in range(layers) for part in parts}
+    missing = sorted((needed | {"token_embd.weight", "output_norm.weight"}) - names)
+    if missing:
+        raise QwenlabError(
+            f"The model lacks {len(missing)} weights, the first is {missing[0]}.", "Fetch or merge the model again."
+        )
+
+
+def _rope_rows(name: str, config: dict[str, Any]) -> np.ndarray | None:
+    """The order of a Llama query or key projection's rows in GGUF; None where it stays.
+
+    transformers rotates number i of a head with number i + half; llama.cpp's "llama" graph rotates neighbours,
+    so the two halves of each head are interleaved.
+    """
+    if ".q_proj." in name:
+        heads = config["num_attention_heads"]
+    elif ".k_proj." in name:
+        heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    else:
+        return None
+    width = head_dim(config)
+    return np.arange(heads * width).reshape(heads, 2, width // 2).swapaxes(1, 2).reshape(-1)
+
+
+def _write_tensors(writer: GGUFWriter, tensors: list[_Tensor], progress: Progress | None) -> None:
+    total = sum(math.prod(tensor.bytes_shape) for tensor in tensors)
+    done = 0
+    for tensor in tensors:
+        if progress:
+            progress(tensor.name, done / total)
+        writer.write_tensor_data(_quantized(tensor))
+        done += math.prod(tensor.bytes_shape)
+    if progress:
+        progress("", 1.0)
+
+
+def _quantized(tensor: _Tensor) -> np.ndarray:
+    """The bytes of one tensor, shape `tensor.bytes_shape`, made piece by piece."""
+    width = tensor.shape[-1]
+    stored: np.ndarray = tensor.stored().reshape(-1, width)
+    order = np.arange(len(stored)) if tensor.rows is None else tensor.rows
+    if len(tensor.shape) == 1 and tensor.rows is not None:  # a bias: its numbers are the rows
+        stored, order = stored[:, tensor.rows], np.arange(1)
+    made: np.ndarray = np.empty((len(stored), tensor.bytes_shape[-1]), np.uint8)
+    step = max(1, PIECE // width)
+    for start in range(0, len(stored), step):
+        rows = to_float32(stored[order[start : start + step]])
+        if not np.isfinite(rows).all():
+            raise QwenlabError(
+                f"The weight {tensor.name} holds infinite or undefined numbers.",
+                "The training diverged: lower the learning rate and train again.",
+            )
+        made[start : start + step] = libgguf.quantize_rows(rows, tensor.kind).view(np.uint8)
+    return made.reshape(tensor.bytes_shape)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

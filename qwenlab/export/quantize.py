@@ -1,0 +1,54 @@
+"""A merged model becomes a small one: GGUF for llama.cpp and Ollama, GPTQ for vLLM and transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from qwenlab.export import gptq, package
+from qwenlab.export.gguf_file import write_gguf
+from qwenlab.models import folder as model_folder
+
+Progress = Callable[[str, float], None]
+GGUF_KINDS: dict[int, Literal["Q4_K_M", "Q5_K_M", "Q8_0", "F16"]] = {4: "Q4_K_M", 5: "Q5_K_M", 8: "Q8_0", 16: "F16"}
+"""The GGUF type that each number of bits stands for."""
+
+
+def to_gguf(source: Path, target: Path, bits: int, progress: Progress) -> Path:
+    """Quantize a Hugging Face folder into an export folder with one model.gguf.
+
+    Raises:
+        QwenlabError: other family, disk full, or a file that llama.cpp does not load.
+    """
+    kind = GGUF_KINDS[bits]
+    about = {**_origin(source), "format": f"GGUF {kind}", "bits": bits}
+    return package.build(
+        target, "gguf", about, lambda folder: write_gguf(source, folder / "model.gguf", kind, progress)
+    )
+
+
+def to_gptq(source: Path, target: Path, bits: Literal[4, 8], calibration: Sequence[str], progress: Progress) -> Path:
+    """Quantize a Hugging Face folder with GPTQModel, calibrated on rendered training conversations.
+
+    Raises:
+        QwenlabError: GPTQModel is missing, or a result that transformers does not load.
+    """
+
+    def make(folder: Path) -> None:
+        gptq.quantize_gptq(source, folder, calibration, bits, progress=progress)
+        package.carry_tokenizer(source, folder)
+
+    about = {**_origin(source), "format": f"GPTQ int{bits}", "bits": bits, "calibration_rows": len(calibration)}
+    return package.build(target, "gptq", about, make)
+
+
+def _origin(source: Path) -> dict[str, Any]:
+    """What the manifest of a merged export says of where it comes from; a plain model folder says its name."""
+    known = ("title", "base", "base_weights", "licence", "run", "data_sha256", "adapter_sha256")
+    if (source / package.MANIFEST).exists():
+        manifest = package.read_manifest(source)
+        about = {key: manifest[key] for key in known if key in manifest}
+    else:
+        about = {"base": source.name}
+    return {**about, "made_from": source.name, "made_from_weights": model_folder.fingerprints(source)["weights"]}

@@ -1,0 +1,82 @@
+"""Files that are always the old or the new version, never half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from qwenlab.errors import QwenlabError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` durably: temporary file beside it, fsync, rename, fsync of the folder.
+
+    Raises:
+        QwenlabError: when the disk is full or the folder cannot be written; `path` is then unchanged.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise QwenlabError(f"Cannot write {path}: {error.strerror}.", "Check the folder's permissions.") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.replace(name, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise QwenlabError(
+            f"Cannot write {path}: {error.strerror}. The old file is unchanged.",
+            "Free some disk space or choose another folder.",
+        ) from error
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder for fsync
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Like `write_bytes`, for UTF-8 text."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON with a final newline; NaN and Infinity are refused."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file of ours.
+
+    Raises:
+        QwenlabError: when it is missing or is not JSON, with the line where reading stopped.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise QwenlabError(f"There is no file {path}.", "Check the path.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise QwenlabError(f"{path} is not valid JSON: {error}.", "Restore it from a copy or delete it.") from error
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,186 @@
+"""Long work in its own process: started, watched, stopped and found again through files alone.
+
+A job is a folder:
+
+    job.json        what was started: kind, argv, time
+    pid             the worker's process id and when it was born (ids are reused)
+    events.jsonl    what happened, appended as it happens; one JSON object a line
+    log.txt         everything the worker printed
+    stop            present once a person asked it to stop
+    done.json       written last: {"state": "finished" | "stopped" | "failed", "reason": ..., "remedy": ...}
+
+Closing the page or killing the lab changes nothing here, so a restarted lab sees the same picture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from qwenlab import files
+from qwenlab.errors import QwenlabError
+
+State = Literal["new", "running", "finished", "stopped", "failed", "interrupted"]
+"""interrupted: the worker vanished without a word (killed, power loss); what it had saved is there."""
+Outcome = Literal["finished", "stopped", "failed"]
+"""How a worker itself says it ended."""
+
+
+class Job:
+    """One job folder, seen from outside (page, command line) or from inside the worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    # --- seen from outside -------------------------------------------------------------------------------
+
+    def start(self, kind: str, argv: Sequence[str]) -> None:
+        """Start `python -m argv...` detached from this process, in its own session.
+
+        Raises:
+            QwenlabError: when the job already runs.
+        """
+        if self.state() == "running":
+            raise QwenlabError(f"{self.id} is already running.", "Wait for it, or stop it first.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in ("stop", "done.json", "pid"):
+            (self.folder / name).unlink(missing_ok=True)
+        files.write_json(self.folder / "job.json", {"kind": kind, "argv": list(argv), "started": time.time()})
+        with (self.folder / "log.txt").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+            )
+        self._write_pid(worker.pid)
+
+    def state(self) -> State:
+        """Where the job stands, read from its folder and the process table."""
+        done = self.outcome()
+        if done:
+            return done["state"]
+        if self._alive():
+            return "running"
+        return "interrupted" if (self.folder / "job.json").exists() else "new"
+
+    def outcome(self) -> dict[str, Any] | None:
+        """The final marker: state, reason and remedy; None while the job runs."""
+        try:
+            return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Events from byte `offset` on and the offset to continue from; a half-written last line waits."""
+        try:
+            with (self.folder / "events.jsonl").open("rb") as file:
+                file.seek(offset)
+                chunk = file.read()
+        except OSError:
+            return [], offset
+        complete, newline, _ = chunk.rpartition(b"\n")
+        found = []
+        for line in complete.splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:  # a line torn by a crash: the next ones still count
+                continue
+        return found, offset + len(complete) + len(newline)
+
+    def follow(self, poll_seconds: float = 0.5) -> Iterator[dict[str, Any]]:
+        """Yield events as they come until the job ends."""
+        offset = 0
+        while True:
+            running = self.state() == "running"
+            found, offset = self.events(offset)
+            yield from found
+            if not running:
+                return
+            time.sleep(poll_seconds)
+
+    def stop(self) -> None:
+        """Ask the worker to save and stop; it does so within a step."""
+        if self.state() != "running":
+            raise QwenlabError(f"{self.id} is not running.", "There is nothing to stop.")
+        files.write_text(self.folder / "stop", "")
+
+    def kill(self) -> None:
+        """End the worker and everything it started at once; what it had saved stays."""
+        worker = self._process()
+        if worker is None:
+            return
+        family = [worker, *worker.children(recursive=True)]
+        for process in family:
+            try:
+                process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(family, timeout=10)
+
+    def log_tail(self, characters: int = 4000) -> str:
+        """The end of what the worker printed."""
+        try:
+            return (self.folder / "log.txt").read_bytes()[-characters:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    # --- seen from inside the worker ---------------------------------------------------------------------
+
+    def report(self, event: str, **values: Any) -> None:
+        """Append one event with its time, in seconds since the epoch."""
+        line = json.dumps({"event": event, "time": time.time(), **values}, ensure_ascii=False) + "\n"
+        with (self.folder / "events.jsonl").open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a crash tore the last line: start a new one
+                    line = "\n" + line
+            file.write(line.encode("utf-8"))
+
+    def asked_to_stop(self) -> bool:
+        """Whether a person asked this job to stop."""
+        return (self.folder / "stop").exists()
+
+    def finish(self, state: Outcome, reason: str = "", remedy: str = "") -> None:
+        """Write the final marker; nothing may be written to the folder's results afterwards."""
+        self.report(state, reason=reason, remedy=remedy)
+        files.write_json(self.folder / "done.json", {"state": state, "reason": reason, "remedy": remedy})
+
+    # --- the process -------------------------------------------------------------------------------------
+
+    def _write_pid(self, pid: int) -> None:
+        try:
+            born = psutil.Process(pid).create_time()
+        except psutil.NoSuchProcess:
+            born = 0.0
+        files.write_json(self.folder / "pid", {"pid": pid, "born": born})
+
+    def _process(self) -> psutil.Process | None:
+        try:
+            known = json.loads((self.folder / "pid").read_text(encoding="utf-8"))
+            process = psutil.Process(known["pid"])
+            # Process ids are reused: the same number with another birth is a stranger.
+            if abs(process.create_time() - known["born"]) > 1 or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return process
+        except (OSError, ValueError, KeyError, psutil.Error):
+            return None
+
+    def _alive(self) -> bool:
+        return self._process() is not None

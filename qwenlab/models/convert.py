@@ -1,0 +1,71 @@
+"""A GGUF file becomes an ordinary Hugging Face folder: 16-bit safetensors, tokenizer, chat template."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from qwenlab.errors import QwenlabError
+
+FAMILIES = {"qwen2": "Qwen2 and Qwen2.5", "qwen3": "Qwen3", "llama": "Llama"}
+"""`model_type` of the supported families."""
+
+
+def gguf_to_folder(gguf: Path, target: Path) -> None:
+    """Dequantize `gguf` into `target`; it appears under its name only when complete.
+
+    Raises:
+        QwenlabError: when the file cannot be read or is of another family.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    # Only the file's own folder and name: transformers joins them, and an absolute name would hit the hub.
+    place: dict[str, Any] = {
+        "pretrained_model_name_or_path": str(gguf.parent),
+        "gguf_file": gguf.name,
+        "local_files_only": True,
+    }
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**place)
+        model = AutoModelForCausalLM.from_pretrained(
+            **place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+        )
+    except Exception as error:
+        raise QwenlabError(f"{gguf.name} could not be read as a GGUF model: {error}.", "Download it again.") from error
+    if model.config.model_type not in FAMILIES:
+        raise QwenlabError(
+            f"{gguf.name} is of the family {model.config.model_type}.",
+            f"Supported: {', '.join(FAMILIES.values())}.",
+        )
+    _tie_embeddings(model)
+    staging = target.with_name(target.name + ".part")
+    shutil.rmtree(staging, ignore_errors=True)
+    model.save_pretrained(staging, max_shard_size="2GB")
+    tokenizer.save_pretrained(staging)
+    for file in staging.iterdir():
+        file.chmod(0o644)
+    shutil.rmtree(target, ignore_errors=True)
+    staging.rename(target)
+
+
+def _tie_embeddings(model: Any) -> None:
+    """Undo llama.cpp's split of a tied embedding.
+
+    Its converter may store the output matrix apart from the token embedding (Q8_0 beside Q5_0) though the
+    original ties them. Where the two differ by rounding alone, the finer output matrix serves both.
+    """
+    if model.config.tie_word_embeddings:
+        return
+    import torch
+
+    embedding, output = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    rows = torch.linspace(0, len(output) - 1, 2048).long()  # a sample says enough and saves gigabytes
+    difference = (embedding[rows].float() - output[rows].float()).norm() / output[rows].float().norm()
+    if difference > 0.1:
+        return  # a model that really has two matrices
+    with torch.no_grad():
+        embedding.copy_(output)
+    model.config.tie_word_embeddings = True
+    model.tie_weights()

@@ -1,0 +1,81 @@
+"""What a Hugging Face model folder is: its family, its completeness, its fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from qwenlab import files
+from qwenlab.errors import QwenlabError
+
+SUPPORTED = {"qwen2", "qwen3", "llama"}
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "special_tokens_map.json",
+)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's config.json, of a supported family.
+
+    Raises:
+        QwenlabError: missing or broken file, or another family.
+    """
+    config = files.read_json(folder / "config.json")
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind not in SUPPORTED:
+        raise QwenlabError(
+            f"{folder} holds a model of the family {kind!r}.",
+            "Supported are Qwen2, Qwen2.5, Qwen3 and Llama.",
+        )
+    return config
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder, in name order.
+
+    Raises:
+        QwenlabError: when there are none, or a shard that the index names is missing.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        wanted = sorted(set(files.read_json(index)["weight_map"].values()))
+        missing = [name for name in wanted if not (folder / name).exists()]
+        if missing:
+            raise QwenlabError(f"{folder} lacks the weight file {missing[0]}.", "Copy or download the model again.")
+    if not found:
+        raise QwenlabError(f"{folder} holds no .safetensors weights.", "Only safetensors weights are loaded.")
+    return found
+
+
+def bytes_on_disk(path: Path) -> int:
+    """Size of a file, or of all files below a folder, in bytes."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """Digests of what decides the answers: weights, tokenizer and chat template; first 16 hex digits each."""
+    adapter = folder / "adapter_model.safetensors"
+    weights = [adapter] if adapter.exists() else weight_files(folder)
+    tokenizer = [folder / name for name in TOKENIZER_FILES if (folder / name).exists()]
+    return {"weights": _digest(weights), "tokenizer": _digest(tokenizer)}
+
+
+def _digest(paths: list[Path]) -> str:
+    total = hashlib.sha256()
+    for path in paths:
+        stat = path.stat()
+        total.update(_file_digest(str(path), stat.st_size, stat.st_mtime_ns).encode())
+    return total.hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: str, size: int, modified: int) -> str:  # size and time are part of the key on purpose
+    return files.sha256(Path(path))

@@ -1,0 +1,136 @@
+"""A model in memory: one copy of the base weights, and the adapters that share it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from qwenlab.errors import QwenlabError
+from qwenlab.models import adapters, precision
+from qwenlab.models import folder as model_folder
+
+
+class LoadedModel:
+    """Base weights, tokenizer and any number of attached adapters.
+
+    Attributes:
+        folder: the Hugging Face folder the weights came from.
+        tokenizer: its tokenizer.
+        lock: held while generating; one model computes one batch at a time.
+    """
+
+    def __init__(self, folder: Path, tokenizer: Any, model: Any) -> None:
+        self.folder = folder
+        self.tokenizer = tokenizer
+        self.model = model
+        self.lock = threading.Lock()
+        self._adapters: dict[Path, str] = {}
+
+    def attach(self, adapter: Path) -> str:
+        """Load an adapter onto the shared base, once; return the name PEFT knows it by.
+
+        Raises:
+            QwenlabError: when it is broken or was trained on another base.
+        """
+        adapter = adapter.resolve()
+        if adapter in self._adapters:
+            return self._adapters[adapter]
+        adapters.check(adapter, self.folder)
+        from peft import PeftModel
+
+        name = f"adapter{len(self._adapters)}"
+        try:
+            if self._adapters:
+                self.model.load_adapter(str(adapter), adapter_name=name)
+            else:
+                self.model = PeftModel.from_pretrained(self.model, str(adapter), adapter_name=name)
+        except (RuntimeError, ValueError, OSError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise QwenlabError(
+                f"The adapter {adapter} does not fit the model {self.folder.name}: {reason}.",
+                "Choose the base model it was trained on.",
+            ) from error
+        self.model.eval()
+        self._adapters[adapter] = name
+        return name
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether the model is wrapped by PEFT, so that a batch must name its adapters."""
+        return bool(self._adapters)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The folder's tokenizer; left padding and ChatML where it names none.
+
+    Raises:
+        QwenlabError: when the tokenizer files are missing or broken.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise QwenlabError(f"The tokenizer of {folder} cannot be read: {error}.", "Copy the model again.") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = CHATML
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+"""Qwen's chat form, for a model that brings no template of its own."""
+
+
+def load(folder: Path, dtype: Any = None) -> LoadedModel:
+    """Load a Hugging Face folder for inference or training.
+
+    Args:
+        folder: config.json, safetensors and tokenizer files of a supported family.
+        dtype: torch dtype; by default the one this machine computes fastest in.
+
+    Raises:
+        QwenlabError: when the folder is incomplete, broken or of another family.
+    """
+    model_folder.read_config(folder)
+    model_folder.weight_files(folder)
+    tokenizer = load_tokenizer(folder)
+    import torch
+    import transformers
+
+    precision.set_threads()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    kind = dtype or precision.dtype()
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=kind, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise QwenlabError(
+            f"The model {folder} cannot be loaded: {reason}.",
+            "Copy or download it again; see `qwenlab verify`.",
+        ) from error
+    torch.nn.Module.to(model, precision.device())
+    model.eval()
+    # Sampling defaults of the checkpoint would warn and change greedy answers; settings come with each call.
+    model.generation_config = transformers.GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=_end_ids(tokenizer, model),
+    )
+    return LoadedModel(folder, tokenizer, model)
+
+
+def _end_ids(tokenizer: Any, model: Any) -> list[int]:
+    """Every token that ends a turn: the tokenizer's and those of generation_config.json."""
+    known = model.generation_config.eos_token_id
+    listed = known if isinstance(known, list) else [known]
+    return sorted({token for token in [tokenizer.eos_token_id, *listed] if token is not None})

@@ -1,0 +1,111 @@
+"""Messages become tokens: one rendering for training, chatting and testing.
+
+The text is what the model's own chat template makes of the messages. It is cut where an assistant's answer
+begins and ends, and each piece is tokenized alone, so that the tokens of a training sample start with exactly
+the tokens that the model is given as prompt in chat. Text that looks like a special token stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qwenlab.errors import QwenlabError
+from qwenlab.models.contestant import Message
+
+PRIVATE_USE = range(0xE000, 0xF8FF)
+"""Code points no font or language owns; they stand for special-token look-alikes while a template runs."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of tokens; `answer` says whether the assistant speaks it (end-of-turn token included)."""
+
+    ids: list[int]
+    answer: bool
+
+
+def pieces(tokenizer: Any, messages: Sequence[Message], open_turn: bool = False) -> list[Piece]:
+    """Tokenize a conversation, cut at the borders of the assistant's answers.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        open_turn: end with the beginning of an assistant turn, ready for the model to go on.
+
+    Raises:
+        QwenlabError: when the model's chat template refuses the conversation.
+    """
+    masked, literals = _mask_special_text(tokenizer, messages)
+    text = render(tokenizer, masked, open_turn)
+    found, at = [], 0
+    for index, message in enumerate(masked):
+        if message["role"] != "assistant":
+            continue
+        before, through = (
+            render(tokenizer, masked[:index], True),
+            render(tokenizer, masked[: index + 1], False),
+        )
+        if not (text.startswith(before) and text.startswith(through)):
+            continue  # a template that rewrites earlier turns (Qwen3's thinking): that turn is not trained
+        end_of_turn = through.rfind(tokenizer.eos_token or "\0", len(before))
+        end = end_of_turn + len(tokenizer.eos_token) if end_of_turn >= 0 else len(through)
+        found.append(_piece(tokenizer, text[at : len(before)], literals, False))
+        found.append(_piece(tokenizer, text[len(before) : end], literals, True))
+        at = end
+    return [*found, _piece(tokenizer, text[at:], literals, False)]
+
+
+def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """The tokens a model is given before it answers the last message."""
+    return [token for piece in pieces(tokenizer, messages, open_turn=True) for token in piece.ids]
+
+
+def render(tokenizer: Any, messages: Sequence[Message], open_turn: bool) -> str:
+    """The conversation as the text of the model's chat template.
+
+    Raises:
+        QwenlabError: when the template refuses it.
+    """
+    try:
+        return tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=open_turn, enable_thinking=False
+        )
+    except Exception as error:  # jinja raises many kinds, and so may a template on purpose
+        raise QwenlabError(
+            f"The model's chat template refuses this conversation: {error}.",
+            "Check the order of the turns: an optional system turn, then user and assistant in alternation.",
+        ) from error
+
+
+def _mask_special_text(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
+    """Replace special-token look-alikes in the words by unused characters; return what each stands for."""
+    special = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}, key=len, reverse=True)
+    looks_special = re.compile("|".join(map(re.escape, special)))
+    everything = "".join(message["content"] for message in messages)
+    present = sorted(set(looks_special.findall(everything))) if special else []
+    unused = (chr(code) for code in PRIVATE_USE if chr(code) not in everything)
+    literals = dict(zip(unused, present, strict=False))
+    stand_in = {token: mark for mark, token in literals.items()}
+    masked = [
+        Message(role=m["role"], content=looks_special.sub(lambda hit: stand_in[hit[0]], m["content"])) if present else m
+        for m in messages
+    ]
+    return masked, literals
+
+
+def _piece(tokenizer: Any, text: str, literals: dict[str, str], answer: bool) -> Piece:
+    if not literals:
+        return Piece(_tokenize(tokenizer, text), answer)
+    ids: list[int] = []
+    for part in re.split(f"([{''.join(literals)}])", text):
+        if part in literals:  # cut behind the first character, neither half is a special token
+            ids += _tokenize(tokenizer, literals[part][:1]) + _tokenize(tokenizer, literals[part][1:])
+        else:
+            ids += _tokenize(tokenizer, part)
+    return Piece(ids, answer)
+
+
+def _tokenize(tokenizer: Any, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"] if text else []

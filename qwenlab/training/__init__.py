@@ -1,0 +1,1 @@
+"""Recipe, tokens and labels, the training process, and its runs."""

@@ -1,0 +1,63 @@
+"""Which samples meet in which step: planned ahead for all epochs, so that a resumed run repeats nothing."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from qwenlab.training.encoding import IGNORED, Encoded
+
+BUCKET = 8
+"""Batches that are formed together from a shuffled stretch of samples: similar lengths meet, order stays random."""
+
+
+def plan(lengths: Sequence[int], epochs: float, batch_size: int, max_steps: int, seed: int) -> list[list[int]]:
+    """Sample indices of every optimizer step.
+
+    Each epoch sees every sample once. Within a stretch of BUCKET batches the samples are sorted by length, so a
+    batch has little padding; the batches are then shuffled, so that length says nothing about time.
+
+    Args:
+        lengths: tokens of each sample.
+        epochs: may be fractional; the last epoch is then cut.
+        max_steps: 0 for no limit.
+
+    Returns:
+        One list of indices per step, longest sample first within it.
+    """
+    random_order = random.Random(seed)
+    wanted = math.ceil(epochs * len(lengths) / batch_size)
+    steps: list[list[int]] = []
+    while len(steps) < wanted:
+        order = list(range(len(lengths)))
+        random_order.shuffle(order)
+        stretch = batch_size * BUCKET
+        batches = []
+        for start in range(0, len(order), stretch):
+            alike = sorted(order[start : start + stretch], key=lambda index: -lengths[index])
+            batches += [alike[at : at + batch_size] for at in range(0, len(alike), batch_size)]
+        random_order.shuffle(batches)
+        steps += batches
+    steps = steps[:wanted]
+    return steps[:max_steps] if max_steps else steps
+
+
+def collate(samples: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
+    """Tensors of shape (samples, longest): input_ids, attention_mask, position_ids, labels.
+
+    Padding goes to the left, so that the answers, which stand at the end, line up at the right and logits are
+    needed for few positions only.
+    """
+    import torch
+
+    longest = max(len(sample.ids) for sample in samples)
+    gaps = [longest - len(sample.ids) for sample in samples]
+    mask = torch.tensor([[0] * gap + [1] * (longest - gap) for gap in gaps])
+    return {
+        "input_ids": torch.tensor([[pad_id] * gap + s.ids for gap, s in zip(gaps, samples, strict=True)]),
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
+        "labels": torch.tensor([[IGNORED] * gap + s.labels for gap, s in zip(gaps, samples, strict=True)]),
+    }

@@ -1,0 +1,191 @@
+"""A recipe: every training setting, declared once with its default, range and help in two languages.
+
+The form on the page, the JSON or YAML file and the command-line flags are derived from this class.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qwenlab.errors import QwenlabError, nearest
+
+Language = Literal["en", "zh"]
+
+
+def _setting(default: Any, en: tuple[str, str], zh: tuple[str, str], **limits: Any) -> Any:
+    """A field with (title, help) in English and Chinese."""
+    extra: dict[str, Any] = {"title_zh": zh[0], "help_zh": zh[1]}
+    return Field(default, title=en[0], description=en[1], json_schema_extra=extra, **limits)
+
+
+class Recipe(BaseModel):
+    """How to train one adapter. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    model: str = _setting(
+        "qwen2.5-coder-0.5b",
+        ("Base model", "Catalogue name or Hugging Face folder of the model that learns."),
+        ("基础模型", "要学习的模型：目录中的名称，或 Hugging Face 文件夹。"),
+    )
+    data: str = _setting(
+        "data/after-sales.train.json",
+        ("Training data", "The train.json to learn from."),
+        ("训练数据", "用来学习的 train.json。"),
+    )
+    languages: list[Language] = _setting(
+        [],
+        ("Languages", "Train on samples in these languages only; empty: all that the model speaks."),
+        ("语言", "只用这些语言的样本训练；留空则使用模型会说的全部语言。"),
+    )
+    method: Literal["lora"] = _setting(
+        "lora",
+        ("Method", "lora: a small adapter beside the frozen base."),
+        ("方法", "lora：基础模型不变，旁边训练一个小的适配器。"),
+    )
+    epochs: float = _setting(
+        2.0,
+        ("Epochs", "How many times every sample is seen."),
+        ("轮数", "每个样本学习多少遍。"),
+        gt=0,
+        le=100,
+    )
+    max_steps: int = _setting(
+        0,
+        ("Most steps", "Stop after this many optimizer steps; 0: as the epochs say."),
+        ("最多步数", "到达这么多优化步后停止；0 表示由轮数决定。"),
+        ge=0,
+        le=1_000_000,
+    )
+    learning_rate: float = _setting(
+        3e-4,
+        ("Learning rate", "How far each step moves the adapter. Above 1e-3 training often falls apart."),
+        ("学习率", "每一步移动的幅度。超过 1e-3 训练常会崩溃。"),
+        gt=0,
+        le=1e-2,
+    )
+    schedule: Literal["linear", "cosine", "constant"] = _setting(
+        "linear",
+        ("Schedule", "How the learning rate falls towards the end."),
+        ("学习率曲线", "学习率在训练中如何下降。"),
+    )
+    warmup: float = _setting(
+        0.05,
+        ("Warm-up", "Share of the steps in which the learning rate rises from zero."),
+        ("预热", "学习率从零上升所占步数的比例。"),
+        ge=0,
+        le=0.5,
+    )
+    batch_size: int = _setting(
+        8,
+        ("Batch size", "Samples per optimizer step."),
+        ("批大小", "每个优化步使用的样本数。"),
+        ge=1,
+        le=1024,
+    )
+    micro_batch: int = _setting(
+        4,
+        ("Micro-batch", "Samples computed at once; smaller needs less memory and gives the same result."),
+        ("微批大小", "一次同时计算的样本数；越小越省内存，结果不变。"),
+        ge=1,
+        le=256,
+    )
+    max_length: int = _setting(
+        1024,
+        ("Longest sample", "In tokens. Longer samples are left out and listed, never cut through an answer."),
+        ("最长样本", "以 token 计。更长的样本会被排除并列出，绝不会从回答中间截断。"),
+        ge=32,
+        le=32768,
+    )
+    rank: int = _setting(
+        16,
+        ("LoRA rank", "Width of the adapter: more can learn more and costs a little more."),
+        ("LoRA 秩", "适配器的宽度：越大能学得越多，成本略增。"),
+        ge=1,
+        le=256,
+    )
+    alpha: int = _setting(
+        32,
+        ("LoRA alpha", "Weight of the adapter; twice the rank is customary."),
+        ("LoRA alpha", "适配器的权重；通常为秩的两倍。"),
+        ge=1,
+        le=1024,
+    )
+    dropout: float = _setting(
+        0.0,
+        ("LoRA dropout", "Share of adapter inputs left out at random; helps with very few samples."),
+        ("LoRA dropout", "随机丢弃的适配器输入比例；样本很少时有帮助。"),
+        ge=0,
+        le=0.5,
+    )
+    weight_decay: float = _setting(
+        0.0,
+        ("Weight decay", "Pulls the adapter's weights towards zero."),
+        ("权重衰减", "把适配器权重拉向零。"),
+        ge=0,
+        le=1,
+    )
+    validation: float = _setting(
+        0.0,
+        ("Validation share", "Share of the samples kept out of training to watch the loss on."),
+        ("验证比例", "不参与训练、只用来观察损失的样本比例。"),
+        ge=0,
+        le=0.5,
+    )
+    save_minutes: float = _setting(
+        2.0,
+        ("Save every ... minutes", "A crash loses at most this much work."),
+        ("每隔几分钟保存", "意外中断最多损失这么久的工作。"),
+        gt=0,
+        le=600,
+    )
+    seed: int = _setting(
+        7,
+        ("Seed", "The same seed gives the same order of samples and the same start."),
+        ("随机种子", "相同的种子得到相同的样本顺序和起点。"),
+        ge=0,
+        le=2**31 - 1,
+    )
+
+
+def read(values: dict[str, Any]) -> Recipe:
+    """A checked recipe from plain values.
+
+    Raises:
+        QwenlabError: naming the first wrong setting, with its range or the nearest known name.
+    """
+    for key in values:
+        if key not in Recipe.model_fields:
+            known = ", ".join(Recipe.model_fields)
+            raise QwenlabError(
+                f"A recipe has no setting {key!r}.{nearest(key, Recipe.model_fields)}", f"Settings are: {known}."
+            )
+    try:
+        return Recipe(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise QwenlabError(
+            f"The recipe's {name} is {first['input']!r}: {first['msg'].lower()}.",
+            Recipe.model_fields[name].description or "",
+        ) from error
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The settings that a YAML or JSON recipe file names, unchecked.
+
+    Raises:
+        QwenlabError: when the file is missing or holds no mapping.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise QwenlabError(f"The recipe {path} cannot be read: {error}.", "Check the path and the file.") from error
+    if not isinstance(values, dict):
+        raise QwenlabError(f"The recipe {path} holds no settings.", "Write lines such as: epochs: 2")
+    return values

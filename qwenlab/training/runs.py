@@ -1,0 +1,185 @@
+"""Training runs: made, started, found again, and read back from their folders alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenlab import files
+from qwenlab.conversations.dataset import DataSet
+from qwenlab.errors import QwenlabError, nearest
+from qwenlab.jobs import Job, State
+from qwenlab.models import catalogue
+from qwenlab.training import recipe as recipes
+from qwenlab.training.recipe import Recipe
+from qwenlab.workspace import SHIPPED, Workspace
+
+
+def create(workspace: Workspace, recipe: Recipe) -> Job:
+    """Make a run folder with the resolved recipe and its own copy of the training data.
+
+    Raises:
+        QwenlabError: when the model or the data set cannot be used.
+    """
+    base = catalogue.locate(workspace, recipe.model)
+    data = find_data(workspace, recipe.data)
+    speaks: list[Any] = list(recipe.languages or catalogue.languages(recipe.model))
+    everything = DataSet.open(data)
+    chosen = [sample for sample in everything.samples if sample.broken() or sample.language in speaks]
+    if not chosen:
+        raise QwenlabError(
+            f"{data.name} has no sample in {' or '.join(speaks)}, the languages of {recipe.model}.",
+            "Choose another model or another data set.",
+        )
+    resolved = recipe.model_copy(update={"model": recipe.model, "data": str(data), "languages": speaks})
+    folder = _free_folder(workspace.runs, data.name.split(".")[0])
+    files.write_json(folder / "recipe.json", resolved.model_dump())
+    files.write_json(folder / "base.json", {"folder": str(base)})
+    files.write_bytes(folder / "data.json", data.read_bytes())
+    return Job(folder)
+
+
+def find_data(workspace: Workspace, named: str) -> Path:
+    """The data set of that path, searched as given, in the workspace, then among the shipped ones.
+
+    Raises:
+        QwenlabError: when there is none.
+    """
+    for folder in (Path(), workspace.root, SHIPPED):
+        path = folder / Path(named).expanduser()
+        if path.is_file():
+            return path.resolve()
+    raise QwenlabError(f"There is no data set {named}.", "Name a train.json file.")
+
+
+def _free_folder(parent: Path, stem: str) -> Path:
+    base = f"{stem}-{time.strftime('%m%d-%H%M%S')}"
+    for suffix in ["", *(f"-{number}" for number in range(2, 1000))]:
+        folder = parent / (base + suffix)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise QwenlabError(f"{parent} holds too many runs of this second.", "Try again.")
+
+
+def start(job: Job) -> None:
+    """Start or resume the run in a process of its own; from the last complete checkpoint where there is one."""
+    job.start("train", ["qwenlab.training.worker", str(job.folder)])
+
+
+def resume(job: Job) -> None:
+    """Go on with a run from its last complete checkpoint; from the beginning where it has none.
+
+    Raises:
+        QwenlabError: when it runs or has finished.
+    """
+    if job.state() == "finished":
+        raise QwenlabError(f"The run {job.id} has finished.", "Start a new one, with more epochs if it needs them.")
+    start(job)
+
+
+def find(workspace: Workspace, named: str) -> Job:
+    """The run of that id.
+
+    Raises:
+        QwenlabError: with the nearest known id.
+    """
+    known = [job.id for job in all_runs(workspace)]
+    if named in known:
+        return Job(workspace.runs / named)
+    raise QwenlabError(f"There is no run {named}.{nearest(named, known)}", "See: qwenlab runs list")
+
+
+def all_runs(workspace: Workspace) -> list[Job]:
+    """Every run of the workspace, newest first."""
+    folders = [folder for folder in workspace.runs.iterdir() if (folder / "recipe.json").exists()]
+    return [Job(folder) for folder in sorted(folders, key=lambda one: one.stat().st_mtime_ns, reverse=True)]
+
+
+def recipe_of(job: Job) -> Recipe:
+    """The resolved recipe a run was made with."""
+    return recipes.read(files.read_json(job.folder / "recipe.json"))
+
+
+def base_of(job: Job) -> Path:
+    """The base model's folder."""
+    return Path(files.read_json(job.folder / "base.json")["folder"])
+
+
+@dataclass
+class Progress:
+    """What a run's event log says, for the page and the command line.
+
+    Attributes:
+        losses: (step, loss) pairs; a step that was repeated after a resume stands once.
+        validation: (step, loss on the samples kept out).
+        eta_seconds: None before the first steps are timed.
+        left_out: (sample id, reason) of what could not be trained.
+    """
+
+    state: State = "new"
+    step: int = 0
+    total: int = 0
+    losses: dict[int, float] = field(default_factory=dict)
+    validation: dict[int, float] = field(default_factory=dict)
+    learning_rate: float = 0.0
+    tokens_per_s: float = 0.0
+    eta_seconds: float | None = None
+    memory_bytes: int = 0
+    samples: int = 0
+    tokens: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    phase: str = ""
+    reason: str = ""
+    remedy: str = ""
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Fold one event into the picture."""
+        kind = event.get("event")
+        if kind == "phase":
+            self.phase = event["name"]
+        elif kind == "encoded":
+            self.samples, self.tokens, self.total = event["samples"], event["tokens"], event["steps"]
+            self.left_out = [(name, reason) for name, reason in event["left_out"]]
+        elif kind == "step":
+            self.step, self.total = event["step"], event["total"]
+            for later in [step for step in self.losses if step > self.step]:
+                del self.losses[later]  # went back to a checkpoint: the steps behind it are done again
+            self.losses[self.step] = event["loss"]
+            self.learning_rate, self.tokens_per_s = event["learning_rate"], event["tokens_per_s"]
+            self.eta_seconds, self.memory_bytes = event["eta_seconds"], event["memory_bytes"]
+            self.phase = "training"
+        elif kind == "validation":
+            self.validation[event["step"]] = event["loss"]
+        elif kind == "timing":
+            self.seconds += event["seconds"]  # a resumed run has several
+        elif kind in ("finished", "stopped", "failed"):
+            self.reason, self.remedy, self.phase = event.get("reason", ""), event.get("remedy", ""), ""
+
+
+class Reader:
+    """Reads a run's events as they grow: each tick costs only what is new."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.progress = Progress()
+        self._offset = 0
+
+    def update(self) -> Progress:
+        """The run as it stands now."""
+        state = self.job.state()
+        events, self._offset = self.job.events(self._offset)
+        for event in events:
+            self.progress.take(event)
+        self.progress.state = state
+        return self.progress
+
+
+def progress(job: Job) -> Progress:
+    """One look at a run."""
+    return Reader(job).update()

@@ -1,0 +1,1 @@
+"""The page: one module per tab, shared components, and every text in two languages."""

@@ -1,0 +1,268 @@
+"""The Data tab: choose a data set, browse and edit its conversations, check, save, import and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from qwenlab.conversations import formats, words
+from qwenlab.conversations.strict_json import NotJsonError
+from qwenlab.conversations.words import DataError
+from qwenlab.errors import QwenlabError
+from qwenlab.ui import components, data_view
+from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, on_load
+from qwenlab.ui.editor import EditorState, new_data_set
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.texts import Translator
+
+SCRIPT = (Path(__file__).parent / "editor.js").read_text(encoding="utf-8")
+# Actions of one person come one after the other, as they were made.
+IN_ORDER: dict[str, Any] = {"concurrency_id": "editor", "concurrency_limit": 1, "trigger_mode": "multiple"}
+View = tuple[Any, ...]
+
+
+def build(lab: Lab, t: Translator) -> None:
+    """Build the tab inside the open gr.Tab."""
+    state = gr.State(None)
+    hint = gr.HTML(data_view.start_hint(t), visible=not lab.runs())
+    with gr.Row(elem_classes="data"):
+        with gr.Column(scale=2, min_width=300):
+            chosen = gr.Dropdown(
+                label=t("data_set"),
+                choices=_choices(lab),
+                value=_chosen(lab),
+                container=False,
+                filterable=False,
+            )
+            with gr.Accordion(t("more_files"), open=False, elem_classes="files"):
+                upload, report, path, open_path, create = _files(lab, t)
+            listed = gr.HTML(elem_id="samples", js_on_load=SCRIPT, apply_default_css=False)
+        with gr.Column(scale=3, min_width=320):
+            talk = gr.HTML(_empty(t), elem_id="conversation", js_on_load=SCRIPT, apply_default_css=False)
+
+    def show(view: EditorState | None, message: Html = NOTHING, seq: int = 0) -> View:
+        if view is None:
+            return None, NOTHING, _empty(t, message), gr.update(choices=_choices(lab), value=_chosen(lab))
+        # The conversation first: it settles which sample is open.
+        right = data_view.conversation(view, t, message, seq)
+        left = data_view.sample_list(view, t)
+        return (
+            view,
+            left,
+            right,
+            gr.update(choices=_choices(lab, view.document.dataset.path), value=str(view.document.dataset.path)),
+        )
+
+    def load() -> View:
+        try:
+            return show(_look(lab))
+        except QwenlabError as error:
+            return show(None, _error(error, t))
+
+    def choose(path: str | None) -> View:
+        if path:
+            lab.choose(dataset=path)
+        return load()
+
+    def act(view: EditorState | None, event: gr.EventData) -> View:
+        # A lab that was started again does not know this window any more.
+        view = view or _look(lab)
+        if view is None:
+            return show(None)
+        data = event._data or {}
+        seq = int(data.get("seq", 0))
+        fresh = lab.document(view.document.dataset.path)
+        if fresh is not None and fresh is not view.document:  # the file changed, and nothing was unsaved here
+            return show(EditorState(fresh), notice("warn", t("read_again")), seq)
+        with view.document.lock:
+            before, (view, message) = view.message, perform(lab, view, data, t)
+            # Leaving a box is no reason to take away what was just said.
+            quiet = data.get("do") in ("text", "leave")
+            view.message = message or (before if quiet else "")
+            return show(view, Html(view.message), seq)
+
+    def take_in(file: str | None) -> View:
+        if not file:
+            return (*load(), gr.skip())
+        samples, found = formats.import_file(Path(file))
+        lines = found.describe(t.language)
+        if samples:
+            stem = Path(file).name.split(".")[0] or t("new_set_name")
+            made = new_data_set(lab.workspace, stem, samples)
+            lab.choose(dataset=str(made))
+            head = notice("ok", t("imported", name=made.name), " ".join(lines))
+        else:
+            head = notice("bad", t("nothing_imported"), " ".join(lines))
+        return (*load(), head)
+
+    def open_file(typed: str) -> View:
+        named = Path(typed.strip().strip('"')).expanduser()
+        lab.document(named)  # a file that cannot be read is refused before it is chosen
+        lab.choose(dataset=str(named))
+        return load()
+
+    def make() -> View:
+        lab.choose(dataset=str(new_data_set(lab.workspace, t("new_set_name"), [])))
+        return load()
+
+    outputs = [state, listed, talk, chosen]
+    on_load(load, t, None, outputs, **IN_ORDER)
+    on_load(lambda: gr.update(visible=not lab.runs()), t, None, hint)
+    listen(chosen.input, choose, t, chosen, outputs, **IN_ORDER)
+    for part in (listed, talk):
+        listen(part.submit, act, t, state, outputs, **IN_ORDER)
+    listen(upload.upload, take_in, t, upload, [*outputs, report], **IN_ORDER)
+    listen(create.click, make, t, None, outputs, **IN_ORDER)
+    if open_path is not None:
+        listen(open_path.click, open_file, t, path, outputs, **IN_ORDER)
+        listen(path.submit, open_file, t, path, outputs, **IN_ORDER)
+
+
+def _files(lab: Lab, t: Translator) -> tuple[Any, Any, Any, Any, Any]:
+    """Import, export and other files, folded away."""
+    with gr.Row():
+        upload = gr.UploadButton(
+            t("import_file"),
+            file_types=[".json", ".jsonl", ".csv", ".tsv", ".xlsx"],
+            size="sm",
+            min_width=120,
+        )
+        create = gr.Button(t("new_set"), size="sm", min_width=120)
+    links = " ".join(
+        f'<a href="/download/data/{form}" download>{name}</a>'
+        for form, name in (
+            ("json", "train.json"),
+            ("jsonl", "OpenAI JSONL"),
+            ("csv", "CSV"),
+            ("xlsx", "Excel"),
+        )
+    )
+    gr.HTML(Html(f'<p class="quiet">{escape(t("import_about"))}</p>'))
+    report = gr.HTML()
+    gr.HTML(Html(f'<p class="links">{escape(t("export_as"))} {links}</p>'))
+    if lab.listen:  # whoever reaches the port must not read any file of this computer
+        return upload, report, None, None, create
+    with gr.Row(elem_classes="low"):
+        path = gr.Textbox(label=t("open_path"), placeholder=t("open_path_hint"), max_lines=1, scale=4)
+        open_path = gr.Button(t("open"), size="sm", scale=0, min_width=80)
+    return upload, report, path, open_path, create
+
+
+def perform(lab: Lab, view: EditorState, data: dict[str, Any], t: Translator) -> tuple[EditorState, Html]:
+    """Do one action that the page sent; returns the view to go on with and a box to show, or none.
+
+    Args:
+        lab: the lab, for saving and reading again.
+        view: what the window looks at.
+        data: {"do", "texts": words typed since the last action, "at": the sample they belong to, ...}.
+        t: the page's language.
+    """
+    action = str(data.get("do", ""))
+    texts = data.get("texts") or []
+    if view.stale() or (texts and data.get("at") != view.at):
+        words_typed = "\n\n".join(str(typed["text"]) for typed in texts)
+        return view, notice("warn", t("stale"), details=words_typed, t=t, fold=t("your_words"))
+    for typed in texts:
+        if 0 <= typed["turn"] < len(view.sample.turns if view.sample else ()):
+            view.set_text(typed["turn"], str(typed["text"]))
+    if action != "text":
+        view.document.seal()
+    try:
+        if action in ("save", "overwrite", "save_copy", "reload"):
+            return _file_action(lab, view, action)
+        _edit(view, action, data)
+    except DataError as error:
+        what, remedy = error.say(t.language)
+        if error.code in ("file_changed", "file_exists"):
+            return view, data_view.conflict(what, remedy, t)
+        return view, notice("bad", what, remedy)
+    except QwenlabError as error:
+        return view, _error(error, t)
+    except NotJsonError as error:
+        key = "raw_wrong" if action == "raw" else "pretty_wrong"
+        why = words.json_reason(error.code, t.language, **error.values)
+        return view, notice("bad", t(key, why=why))
+    except IndexError:  # the turn or sample is gone: the window shows what stands there now
+        return view, notice("warn", t("stale"))
+    if action == "check":
+        return view, _checked(view, t)
+    return view, NOTHING
+
+
+def _edit(view: EditorState, action: str, data: dict[str, Any]) -> None:
+    turn = int(data.get("turn") or 0)
+    actions = {
+        "open": lambda: view.open(int(data["index"])),
+        "previous": lambda: view.step(-1),
+        "next": lambda: view.step(1),
+        "page_back": lambda: setattr(view, "page", view.page - 1),
+        "page_on": lambda: setattr(view, "page", view.page + 1),
+        "find": lambda: view.look_for(str(data["search"]), str(data["wanted"])),
+        "check": lambda: view.document.problems(now=True),
+        "undo": view.undo,
+        "redo": view.redo,
+        "role": lambda: view.set_role(turn, str(data["role"])),
+        "add": lambda: view.add_turn(str(data["role"])),
+        "drop": lambda: view.delete_turn(turn),
+        "up": lambda: view.move_turn(turn, -1),
+        "down": lambda: view.move_turn(turn, 1),
+        "pretty": lambda: view.pretty(turn),
+        "id": lambda: view.set_id(str(data["text"])),
+        "raw": lambda: view.set_raw(str(data["text"])),
+        "new": view.new_sample,
+        "duplicate": view.duplicate,
+        "delete": view.delete_sample,
+    }
+    if action in actions:
+        actions[action]()
+
+
+def _file_action(lab: Lab, view: EditorState, action: str) -> tuple[EditorState, Html]:
+    document = view.document
+    if action == "reload":
+        lab.forget(document.dataset.path)
+        return _look(lab) or view, NOTHING
+    before = document.dataset.path
+    if action == "save_copy":
+        document.save_copy()
+    else:
+        document.save(overwrite=action == "overwrite")
+    if document.dataset.path != before:
+        lab.saved_as(document)
+    return view, NOTHING
+
+
+def _checked(view: EditorState, t: Translator) -> Html:
+    number, bad = len(view.document.samples), view.counts()["any"]
+    if bad:
+        return notice("warn", t("check_found", number=number, bad=bad))
+    return notice("ok", t("check_clean", number=number))
+
+
+def _look(lab: Lab) -> EditorState | None:
+    document = lab.document()
+    return EditorState(document) if document is not None else None
+
+
+def _choices(lab: Lab, chosen: Path | None = None) -> list[tuple[str, str]]:
+    known = lab.data_sets()
+    chosen = chosen or lab.dataset_path()
+    if chosen is not None and chosen not in known:
+        known = [chosen, *known]
+    return [(path.name.removesuffix(".json").removesuffix(".train"), str(path)) for path in known]
+
+
+def _chosen(lab: Lab) -> str | None:
+    path = lab.dataset_path()
+    return str(path) if path is not None else None
+
+
+def _empty(t: Translator, message: Html = NOTHING) -> Html:
+    inner = message or f'<p class="quiet">{escape(t("no_data_set"))}</p>'
+    return Html(f'<div class="conversation">{inner}</div>')
+
+
+def _error(error: QwenlabError, t: Translator) -> Html:
+    return notice("bad", *components.error_words(error, t))

@@ -1,0 +1,67 @@
+"""The line above every tab: what the person works with, and the switch of language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qwenlab.errors import QwenlabError
+from qwenlab.ui.components import Html, badge, escape
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.texts import Translator
+
+STATE_KINDS = {"running": "busy", "finished": "ok", "failed": "bad", "interrupted": "warn"}
+
+# A click on a part of the line opens the tab where it can be changed.
+SCRIPT = """
+element.addEventListener("click", (event) => {
+  const part = event.target.closest("[data-goto]");
+  if (part) document.querySelector(`#journey [data-tab-id="${part.dataset.goto}"]`)?.click();
+});
+"""
+
+
+def context_line(lab: Lab, t: Translator) -> Html:
+    """Qwenlab, data set, model, newest run, suite, languages. Reads a few small files only."""
+    parts = [
+        _part("tab_data", t("header_data"), _data(lab, t)),
+        _part("tab_train", t("header_model"), escape(Path(lab.model_name()).name)),
+        _part("tab_train", t("header_run"), _run(lab, t)),
+        _part("tab_test", t("header_suite"), escape(Path(lab.choices.suite).stem or t("header_none"))),
+    ]
+    languages = " | ".join(
+        f"<b>{name}</b>" if code == t.language else f'<a href="/{code}/" lang="{code}">{name}</a>'
+        for code, name in (("en", "EN"), ("zh", "中文"))
+    )
+    return Html(
+        f'<div class="context"><b class="name">{escape(t("title"))}</b>{"".join(parts)}'
+        f'<span class="push"></span><span class="languages">{languages}</span></div>'
+    )
+
+
+def _part(tab: str, label: str, value: Html) -> str:
+    return f'<button type="button" data-goto="{tab}"><span>{escape(label)}</span> {value}</button>'
+
+
+def _data(lab: Lab, t: Translator) -> Html:
+    try:
+        document = lab.document()
+    except QwenlabError:
+        return badge("bad", t("header_unreadable"))
+    if document is None:
+        return escape(t("header_none"))
+    number = len(document.samples)
+    words = [t("header_sample") if number == 1 else t("header_samples", number=number)]
+    bad = len({problem.sample_index for problem in document.problems()})
+    if bad:
+        words.append(t("header_problems", number=bad))
+    if document.dataset.edited:
+        words.append(t("header_unsaved"))
+    return Html(f"{escape(document.dataset.name)} <small>{escape(', '.join(words))}</small>")
+
+
+def _run(lab: Lab, t: Translator) -> Html:
+    runs = lab.runs()
+    if not runs:
+        return escape(t("header_none"))
+    state = runs[0].state()
+    return Html(f"{escape(runs[0].id)} {badge(STATE_KINDS.get(state, 'none'), t('state_' + state))}")

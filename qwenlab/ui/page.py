@@ -1,0 +1,147 @@
+"""The page: the same tabs built once in English and once in Chinese, behind a guard against strangers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+# Both must stand before Gradio is imported: nothing is reported, nothing is fetched from outside.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from qwenlab.conversations import formats
+from qwenlab.conversations.words import Language
+from qwenlab.errors import QwenlabError
+from qwenlab.ui import compare_tab, components, data_tab, export_tab, header, test_tab, training_tab
+from qwenlab.ui.guard import COOKIE, Guard, preferred_language
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.texts import Translator
+
+HERE = Path(__file__).parent
+ACCENT = ("#f0f6fc", "#dbe9f7", "#b9d3ef", "#8bb5e2", "#5590cd", "#1f5fa8")
+ACCENT += ("#1f5fa8", "#194d88", "#163f6f", "#12325a", "#0c2139")
+"""The one accent, from light to dark."""
+FONTS = [
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
+]
+MONO = ["ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "Noto Sans Mono CJK SC", "monospace"]
+DAY = (86400, 86400)
+"""Uploaded copies are looked for once a day and deleted when a day old."""
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#1f5fa8"/>'
+    '<path d="M4 8l3 3 5-6" stroke="#fff" stroke-width="2" fill="none"/></svg>'
+)
+
+
+def build_page(lab: Lab, language: Language) -> gr.Blocks:
+    """The whole page in one language."""
+    t = Translator(language)
+    tabs = (
+        ("tab_data", data_tab.build),
+        ("tab_train", training_tab.build),
+        ("tab_compare", compare_tab.build),
+        ("tab_test", test_tab.build),
+        ("tab_export", export_tab.build),
+    )
+    with gr.Blocks(title=t("title"), analytics_enabled=False, fill_width=True, delete_cache=DAY) as page:
+        line = gr.HTML(
+            header.context_line(lab, t), elem_id="context", js_on_load=header.SCRIPT, apply_default_css=False
+        )
+        components.poll(3, lambda: header.context_line(lab, t), t, outputs=[line])
+        with gr.Tabs(elem_id="journey"):
+            for key, build in tabs:
+                with gr.Tab(t(key), id=key):
+                    build(lab, t)
+    return page
+
+
+def theme() -> gr.themes.Base:
+    """One accent colour, small and dense, fonts of the system only."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.Color(*ACCENT),
+        neutral_hue=gr.themes.colors.slate,
+        text_size=gr.themes.sizes.text_sm,
+        spacing_size=gr.themes.sizes.spacing_sm,
+        radius_size=gr.themes.sizes.radius_sm,
+        font=FONTS,
+        font_mono=MONO,
+    ).set(
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_text_color="white",
+    )
+
+
+def create_app(lab: Lab) -> FastAPI:
+    """The web application: /en and /zh, a redirect to the reader's language, and downloads."""
+    app = FastAPI(title="Qwenlab", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/")
+    def home(request: Request) -> Response:
+        return RedirectResponse(f"/{preferred_language(request)}/", status_code=307)
+
+    @app.get("/manifest.json")
+    def manifest() -> Response:
+        return JSONResponse(
+            {"name": "Qwenlab", "short_name": "Qwenlab", "start_url": "/", "display": "standalone"},
+            media_type="application/manifest+json",
+        )
+
+    @app.get("/favicon.ico")
+    def icon() -> Response:
+        return Response(ICON, media_type="image/svg+xml")
+
+    @app.get("/download/data/{form}")
+    def download(form: str, request: Request) -> Response:
+        return _download_data(lab, form, Translator(preferred_language(request)))
+
+    for language in ("en", "zh"):
+        gr.mount_gradio_app(
+            app,
+            build_page(lab, language),
+            path=f"/{language}",
+            theme=theme(),
+            css_paths=[HERE / "style.css"],
+            head=f'<script>document.documentElement.lang="{"zh-CN" if language == "zh" else "en"}"</script>',
+            footer_links=[],
+            run_history=False,
+            show_error=True,
+            ssr_mode=False,
+            pwa=False,
+            enable_monitoring=False,
+            mcp_server=False,
+        )
+    app.add_middleware(Guard, listen=lab.listen)
+    return app
+
+
+def _download_data(lab: Lab, form: str, t: Translator) -> Response:
+    """The chosen data set, with edits that are not saved yet, in another form."""
+    try:
+        document = lab.document()
+        if document is None:
+            return PlainTextResponse(t("no_data_set"), status_code=404)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"export.{form}"
+            formats.export_file(document.samples, path)
+            content = path.read_bytes()
+    except QwenlabError as error:
+        return PlainTextResponse(" ".join(components.error_words(error, t)), status_code=400)
+    name = document.dataset.name + (".train.json" if form == "json" else f".{form}")
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+__all__ = ["COOKIE", "Lab", "build_page", "create_app"]

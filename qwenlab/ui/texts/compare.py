@@ -1,0 +1,3 @@
+"""Texts of the Compare tab."""
+
+TEXTS: dict[str, tuple[str, str]] = {}

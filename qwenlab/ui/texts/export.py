@@ -1,0 +1,3 @@
+"""Texts of the Export tab."""
+
+TEXTS: dict[str, tuple[str, str]] = {}

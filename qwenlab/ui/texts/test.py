@@ -1,0 +1,3 @@
+"""Texts of the Test tab."""
+
+TEXTS: dict[str, tuple[str, str]] = {}

@@ -1,0 +1,3 @@
+"""Texts of the Train tab."""
+
+TEXTS: dict[str, tuple[str, str]] = {}

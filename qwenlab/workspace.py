@@ -1,0 +1,63 @@
+"""Where everything a person makes lives: one folder, passed in as one object."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+SHIPPED = Path(__file__).resolve().parent.parent
+"""The folder that holds the shipped data/ and eval_suites/."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder with models, data sets, runs, results and exports."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Workspace:
+        """$QWENLAB_HOME, or `workspace/` beside the program: one knob relocates everything."""
+        home = os.environ.get("QWENLAB_HOME")
+        return cls(Path(home).expanduser().resolve() if home else SHIPPED / "workspace")
+
+    @property
+    def models(self) -> Path:
+        """Ready Hugging Face folders, one per catalogue model."""
+        return self._folder("models")
+
+    @property
+    def data(self) -> Path:
+        """The person's own data sets; the shipped ones are copied here before they are edited."""
+        return self._folder("data")
+
+    @property
+    def suites(self) -> Path:
+        """The person's own test suites."""
+        return self._folder("eval_suites")
+
+    @property
+    def runs(self) -> Path:
+        """Training runs, one folder each."""
+        return self._folder("runs")
+
+    @property
+    def results(self) -> Path:
+        """Test results, one folder each."""
+        return self._folder("results")
+
+    @property
+    def exports(self) -> Path:
+        """Merged and quantized models, one folder each."""
+        return self._folder("exports")
+
+    @property
+    def jobs(self) -> Path:
+        """Test and export jobs started from the page: their events and logs."""
+        return self._folder("jobs")
+
+    def _folder(self, name: str) -> Path:
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder

@@ -1,0 +1,203 @@
+"""Running a suite: every answer is kept, a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fakes import ScriptedContestant
+from small_suites import TICKETS, facts, tickets
+
+from qwenlab.errors import QwenlabError
+from qwenlab.evals.result import load_result, rescore
+from qwenlab.evals.runner import run
+from qwenlab.models.contestant import Answer
+
+EXPECTED = {case["prompt"] if "prompt" in case else case["history"][-1]["content"]: json.dumps(case["expected"])
+            for case in TICKETS["cases"]}  # fmt: skip
+
+
+def right(name="tuned", **options):
+    return ScriptedContestant(name, EXPECTED, **options)
+
+
+def fenced(name="base", **options):
+    return ScriptedContestant(name, {q: f"```json\n{a}\n```" for q, a in EXPECTED.items()}, **options)
+
+
+def without_times(folder):
+    """All JSON of a result folder with what depends on the clock taken out."""
+    clock = {"tokens_per_s", "answer_seconds", "wall"}
+
+    def stripped(value):
+        if isinstance(value, dict):
+            return {key: stripped(item) for key, item in value.items() if key not in clock}
+        return [stripped(item) for item in value] if isinstance(value, list) else value
+
+    found = {}
+    for path in sorted(folder.rglob("*.json*")):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            content = sorted((json.loads(line) for line in text.splitlines()), key=lambda line: line["case"])
+        else:
+            content = json.loads(text)
+        found[str(path.relative_to(folder))] = stripped(content)
+    return found
+
+
+def test_a_run_writes_answers_scores_and_verdicts(tmp_path):
+    seen = []
+    result = run(tickets(), [fenced(batch=2), right()], tmp_path, seen.append)
+    assert result.complete
+    assert [c.summary.value("usable") for c in result.contestants] == [0.0, 1.0]
+    assert [verdict.measure for verdict in result.verdicts()] == ["passed", "field_accuracy"]
+    assert {path.name for path in (tmp_path / "base").iterdir()} == {
+        "contestant.json", "answers.jsonl", "scores.json", "summary.json",
+    }  # fmt: skip
+    plain = json.loads((tmp_path / "result.json").read_text())
+    assert [(c["name"], c["strict"], c["field_accuracy"]) for c in plain["contestants"]] == [
+        ("base", 0.0, 1.0), ("tuned", 1.0, 1.0),
+    ]  # fmt: skip
+    assert [(p.contestant, p.done, p.case) for p in seen] == [
+        ("base", 0, None), ("base", 1, "c2"), ("base", 2, "c1"), ("base", 3, "c3"),
+        ("tuned", 0, None), ("tuned", 1, "c1"), ("tuned", 2, "c2"), ("tuned", 3, "c3"),
+    ]  # fmt: skip
+    assert seen[-1].seconds_left == 0
+    assert result.contestant("tuned").tokens_per_s > 0
+
+
+def test_the_contestant_sees_the_suites_messages_and_settings(tmp_path):
+    suite = tickets(generation={"max_new_tokens": 9})
+    contestant = right()
+    run(suite, [contestant], tmp_path)
+    assert contestant.asked == [case.messages(suite) for case in suite.cases]
+    assert contestant.settings == suite.settings()
+    assert not contestant.closed
+
+
+@pytest.mark.parametrize("crash_after", [0, 1, 2])
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_crashed_run_goes_on_and_ends_like_one_that_never_crashed(tmp_path, crash_after, torn):
+    run(tickets(), [fenced(), right()], tmp_path / "whole")
+    broken = tmp_path / "broken"
+    with pytest.raises(RuntimeError):
+        run(tickets(), [fenced(crash_after=crash_after), right()], broken)
+    assert len(load_result(broken).contestant("base").scores) == crash_after
+    if torn:
+        with (broken / "base" / "answers.jsonl").open("a") as file:
+            file.write('{"case": "c3", "text": "```js')
+    again = fenced()
+    run(tickets(), [again, right()], broken)
+    assert len(again.asked) == 3 - crash_after
+    assert without_times(broken) == without_times(tmp_path / "whole")
+
+
+def test_a_stopped_run_keeps_what_it_has_and_goes_on(tmp_path):
+    stops = iter([False, False, True])
+    result = run(tickets(), [right()], tmp_path, should_stop=lambda: next(stops))
+    assert not result.complete
+    assert [score.case_id for score in result.contestant("tuned").scores] == ["c1", "c2"]
+    assert json.loads((tmp_path / "result.json").read_text())["state"] == "stopped"
+    assert result.verdicts() == []
+    again = right()
+    assert run(tickets(), [again], tmp_path).complete
+    assert len(again.asked) == 1
+
+
+def test_running_a_finished_folder_again_asks_nothing(tmp_path):
+    run(tickets(), [right()], tmp_path)
+    before = without_times(tmp_path)
+    again = right()
+    run(tickets(), [again], tmp_path)
+    assert again.asked == []
+    assert without_times(tmp_path) == before
+
+
+def test_contestants_may_be_added_and_keep_their_order(tmp_path):
+    run(tickets(), [right("z")], tmp_path)
+    result = run(tickets(), [fenced("a")], tmp_path)
+    assert [contestant.name for contestant in result.contestants] == ["z", "a"]
+
+
+def test_errors_are_kept_counted_and_tried_again(tmp_path):
+    def failing(messages):
+        return Answer("", "error", error="The server is away.")
+
+    result = run(tickets(), [ScriptedContestant("tuned", failing)], tmp_path)
+    assert result.complete
+    assert (result.contestants[0].summary.n, result.contestants[0].summary.errors) == (3, 3)
+    assert result.contestants[0].answers["c1"].answer.error == "The server is away."
+    result = run(tickets(), [right()], tmp_path)
+    assert result.contestants[0].summary.errors == 0
+
+
+def test_a_contestant_that_gives_fewer_answers_leaves_errors_not_gaps(tmp_path):
+    class Silent(ScriptedContestant):
+        def answer(self, prompts, settings):
+            yield from super().answer(prompts[:1], settings)
+
+    result = run(tickets(), [Silent("tuned", EXPECTED)], tmp_path)
+    assert result.complete
+    assert result.contestants[0].summary.errors == 2
+
+
+REFUSED = [
+    (lambda f: run(tickets(system="other"), [right()], f), "another suite"),
+    (lambda f: run(tickets(), [right(weights="others")], f), "other weights"),
+    (lambda f: run(tickets(), [right("../x")], f), "cannot name a contestant"),
+    (lambda f: run(tickets(), [right(".x")], f), "cannot name a contestant"),
+    (lambda f: run(tickets(), [right(), right()], f), "Two contestants"),
+    (lambda f: load_result(f / "nowhere"), "not a test result"),
+    (lambda f: load_result(f).contestant("base"), 'no contestant "base"'),
+]
+
+
+@pytest.mark.parametrize(("action", "words"), REFUSED)
+def test_what_would_mix_answers_is_refused(tmp_path, action, words):
+    run(tickets(), [right()], tmp_path)
+    before = without_times(tmp_path)
+    with pytest.raises(QwenlabError, match=words):
+        action(tmp_path)
+    assert without_times(tmp_path) == before
+
+
+def test_leaked_cases_are_remembered_by_the_folder(tmp_path):
+    result = run(tickets(), [fenced(), right()], tmp_path, leaked={"c1"})
+    assert (result.contestants[0].summary.n, result.contestants[0].summary.leaked) == (2, 1)
+    assert load_result(tmp_path).leaked == {"c1"}
+    assert all(verdict.n == 2 for verdict in result.verdicts())
+
+
+def test_answers_are_scored_again_under_new_rules_without_a_model(tmp_path):
+    wrong = {question: answer.replace("5", "6") for question, answer in EXPECTED.items()}
+    result = run(tickets(), [ScriptedContestant("tuned", wrong)], tmp_path)
+    assert result.contestants[0].summary.value("passed") == pytest.approx(2 / 3)
+    softer = tickets(fields={"/amount/value": {"rule": "number", "tolerance": 1}})
+    result = rescore(tmp_path, softer)
+    assert result.contestants[0].summary.value("passed") == 1.0
+    assert json.loads((tmp_path / "tuned" / "summary.json").read_text())["passed"] == 1.0
+    again = ScriptedContestant("tuned", wrong)
+    run(softer, [again], tmp_path)
+    assert again.asked == []
+
+
+def test_scoring_again_drops_cases_and_counts_new_ones_as_not_answered(tmp_path):
+    run(tickets(), [right()], tmp_path)
+    first, second, _ = TICKETS["cases"]
+    new = {**second, "id": "new", "prompt": "再修一个"}
+    summary = rescore(tmp_path, tickets(cases=[first, new])).contestants[0].summary
+    assert (summary.n, summary.errors, summary.value("passed")) == (2, 1, 0.5)
+
+
+def test_a_changed_question_cannot_be_scored_again(tmp_path):
+    run(tickets(), [right()], tmp_path)
+    before = without_times(tmp_path)
+    with pytest.raises(QwenlabError, match='question of case "c1" has changed'):
+        rescore(tmp_path, tickets(system="Another task."))
+    assert without_times(tmp_path) == before
+
+
+def test_a_text_suite_runs_too(tmp_path):
+    result = run(facts(), [ScriptedContestant("base", {"Capital of France?": "Paris"})], tmp_path)
+    assert result.contestants[0].summary.value("passed") == pytest.approx(1 / 5)
+    assert json.loads((tmp_path / "result.json").read_text())["contestants"][0]["strict"] is None

@@ -1,0 +1,84 @@
+"""The page opens in both languages, tells nobody, and has no public calls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from qwenlab.conversations.sample import Sample
+from qwenlab.ui.editor import new_data_set
+from qwenlab.ui.lab import Lab
+from qwenlab.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    from qwenlab.ui.page import create_app
+
+    lab = Lab(Workspace(tmp_path_factory.mktemp("home")))
+    path = new_data_set(lab.workspace, "客服", [Sample.make("a", [("user", "q"), ("assistant", "a")])])
+    lab.choose(dataset=str(path))
+    return TestClient(create_app(lab), base_url="http://127.0.0.1:7860")
+
+
+@pytest.mark.parametrize(("accept", "path"), [("en", "/en/"), ("zh-CN", "/zh/")])
+def test_front_door_leads_to_the_reader_s_language(client: TestClient, accept: str, path: str) -> None:
+    client.cookies.clear()
+    answer = client.get("/", headers={"accept-language": accept}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, path)
+
+
+@pytest.mark.parametrize(("language", "tab"), [("en", "Compare"), ("zh", "对比")])
+def test_page_speaks_its_language(client: TestClient, language: str, tab: str) -> None:
+    config = client.get(f"/{language}/config").json()
+    labels = [part["props"].get("label") for part in config["components"] if part["type"] == "tabitem"]
+    assert len(labels) == 5
+    assert tab in labels
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_event_is_public(client: TestClient, language: str) -> None:
+    found = client.get(f"/{language}/gradio_api/info").json()
+    assert found["named_endpoints"] == {}
+    assert found["unnamed_endpoints"] == {}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_nothing_is_fetched_from_elsewhere_or_recorded(client: TestClient, language: str) -> None:
+    config = client.get(f"/{language}/config").json()
+    assert config["analytics_enabled"] is False
+    assert config.get("run_history") in (False, None)
+    assert "fonts.googleapis" not in json.dumps(config)
+    assert "https://" not in client.get(f"/{language}/theme.css").text
+
+
+def test_stranger_s_host_is_refused_on_the_real_application(client: TestClient) -> None:
+    assert client.get("/en/", headers={"host": "evil.example"}).status_code == 403
+    post = client.post("/en/gradio_api/queue/join", headers={"origin": "http://evil.example"}, json={})
+    assert post.status_code == 403
+
+
+def test_what_browsers_ask_for_is_there(client: TestClient) -> None:
+    assert client.get("/manifest.json").json()["name"] == "Qwenlab"
+    assert client.get("/favicon.ico").status_code == 200
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
+def test_data_set_is_downloaded_in_other_forms(client: TestClient, form: str, tmp_path: Path) -> None:
+    from qwenlab.conversations import formats
+
+    answer = client.get(f"/download/data/{form}")
+    assert "%E5%AE%A2%E6%9C%8D" in answer.headers["content-disposition"]
+    path = tmp_path / f"x.{form}"
+    path.write_bytes(answer.content)
+    assert formats.import_file(path)[0][0].turns[0].text == "q"
+
+
+def test_unknown_form_is_one_sentence(client: TestClient) -> None:
+    client.cookies.clear()
+    answer = client.get("/download/data/pdf")
+    assert answer.status_code == 400
+    assert "Use .json" in answer.text

@@ -143,7 +143,7 @@ class GgufContestant:
         import libgguf
 
         try:
-            header = libgguf.read_gguf_header(self._path)
+            header = libgguf.read_gguf_header(self._path, max_array_values=0)
         except (libgguf.GGUFFormatError, OSError) as error:
             raise self._unreadable() from error
         return {key: entry.value for key, entry in header.metadata.items()}

@@ -67,13 +67,12 @@ def quantize_gptq(
         )
     # One worker pool thread per core must exist before the import, else GPTQModel refuses machines with 2 cores.
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, os.cpu_count() or 2)))
-    import torch
     from gptqmodel import GPTQModel, QuantizeConfig
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source)
     settings = QuantizeConfig(bits=bits, group_size=group_size, sym=True, desc_act=False)
-    model = GPTQModel.load(str(source), settings, trust_remote_code=False, dtype=torch.float32)
+    model = GPTQModel.load(str(source), settings, trust_remote_code=False, dtype="auto")
     model.layer_callback = _layer_counter(config["num_hidden_layers"], progress)
     model.quantize(_encode(tokenizer, calibration), batch_size=1)
     model.save(str(target))

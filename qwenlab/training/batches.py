@@ -28,20 +28,28 @@ def plan(lengths: Sequence[int], epochs: float, batch_size: int, max_steps: int,
         One list of indices per step, longest sample first within it.
     """
     random_order = random.Random(seed)
-    wanted = math.ceil(epochs * len(lengths) / batch_size)
-    steps: list[list[int]] = []
-    while len(steps) < wanted:
-        order = list(range(len(lengths)))
-        random_order.shuffle(order)
-        stretch = batch_size * BUCKET
-        batches = []
-        for start in range(0, len(order), stretch):
-            alike = sorted(order[start : start + stretch], key=lambda index: -lengths[index])
-            batches += [alike[at : at + batch_size] for at in range(0, len(alike), batch_size)]
-        random_order.shuffle(batches)
-        steps += batches
-    steps = steps[:wanted]
-    return steps[:max_steps] if max_steps else steps
+    wanted = math.ceil(epochs * len(lengths))
+    if max_steps:
+        wanted = min(wanted, max_steps * batch_size)
+    order: list[int] = []
+    while len(order) < wanted:
+        order += _epoch(lengths, batch_size, random_order)
+    steps = [order[at : min(at + batch_size, wanted)] for at in range(0, wanted, batch_size)]
+    return [sorted(step, key=lambda index: -lengths[index]) for step in steps]
+
+
+def _epoch(lengths: Sequence[int], batch_size: int, random_order: random.Random) -> list[int]:
+    """All samples once: full batches of similar lengths in random order, what is left over at the end."""
+    order = list(range(len(lengths)))
+    random_order.shuffle(order)
+    stretch = batch_size * BUCKET
+    batches = []
+    for start in range(0, len(order), stretch):
+        alike = sorted(order[start : start + stretch], key=lambda index: -lengths[index])
+        batches += [alike[at : at + batch_size] for at in range(0, len(alike), batch_size)]
+    random_order.shuffle(batches)
+    batches.sort(key=lambda batch: len(batch) < batch_size)  # stable: only the short one moves, to the end
+    return [index for batch in batches for index in batch]
 
 
 def collate(samples: Sequence[Encoded], pad_id: int) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
 HERE = Path(__file__).parent
-ACCENT = ("#f0f6fc", "#dbe9f7", "#b9d3ef", "#8bb5e2", "#5590cd", "#1f5fa8")
-ACCENT += ("#1f5fa8", "#194d88", "#163f6f", "#12325a", "#0c2139")
+SHADES = ["#f0f6fc", "#dbe9f7", "#b9d3ef", "#8bb5e2", "#5590cd", "#1f5fa8"]
+SHADES += ["#1f5fa8", "#194d88", "#163f6f", "#12325a", "#0c2139"]
 """The one accent, from light to dark."""
 FONTS = [
     "system-ui",
@@ -70,7 +70,7 @@ def build_page(lab: Lab, language: Language) -> gr.Blocks:
 def theme() -> gr.themes.Base:
     """One accent colour, small and dense, fonts of the system only."""
     return gr.themes.Base(
-        primary_hue=gr.themes.Color(*ACCENT),
+        primary_hue=gr.themes.Color(*SHADES),
         neutral_hue=gr.themes.colors.slate,
         text_size=gr.themes.sizes.text_sm,
         spacing_size=gr.themes.sizes.spacing_sm,
@@ -81,7 +81,24 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_text_color="white",
+        button_secondary_background_fill="*background_fill_primary",
+        button_secondary_background_fill_hover="*background_fill_primary",
+        button_secondary_border_color="*border_color_primary",
+        button_secondary_border_color_hover="*primary_600",
+        button_secondary_text_color_hover="*primary_600",
+        button_border_width="1px",
+        button_small_text_size="*text_md",
+        button_small_text_weight="400",
+        button_small_padding="3px 10px",
     )
+
+
+def _head(language: Language) -> str:
+    """The document's language, and the title of error messages, which Gradio 6.31 says in English only."""
+    title = Translator(language)("error_title")
+    code = "zh-CN" if language == "zh" else "en"
+    style = f'<style>:root {{ --error-title: "{title}"; }}</style>'
+    return f'<script>document.documentElement.lang = "{code}"</script>{style}'
 
 
 def create_app(lab: Lab) -> FastAPI:
@@ -114,7 +131,7 @@ def create_app(lab: Lab) -> FastAPI:
             path=f"/{language}",
             theme=theme(),
             css_paths=[HERE / "style.css"],
-            head=f'<script>document.documentElement.lang="{"zh-CN" if language == "zh" else "en"}"</script>',
+            head=_head(language),
             footer_links=[],
             run_history=False,
             show_error=True,

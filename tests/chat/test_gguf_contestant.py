@@ -1,0 +1,140 @@
+"""The GGUF contestant: same prompt as transformers, same answer twice, counted, stoppable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qwenlab.chat.gguf_contestant import GgufContestant
+from qwenlab.errors import QwenlabError
+from qwenlab.models.contestant import Answer, Generation, Message
+
+ALICE: list[Message] = [{"role": "user", "content": "Extract JSON with keys name, age from: Alice is 30 years old."}]
+CHATS: dict[str, list[Message]] = {
+    "user": ALICE,
+    "system, user": [{"role": "system", "content": "Answer in JSON. 只用JSON。"}, *ALICE],
+    "four turns": [
+        {"role": "system", "content": "Be brief."},
+        *ALICE,
+        {"role": "assistant", "content": '{"name": "Alice", "age": 30}'},
+        {"role": "user", "content": "Now: 张三 42 岁 😀  \n"},
+    ],
+}
+
+
+def test_a_missing_file_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(QwenlabError, match="no GGUF file"):
+        GgufContestant("small", tmp_path / "m.gguf")
+
+
+def test_a_file_that_is_no_gguf_is_an_error_at_the_first_answer(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"not a model")
+    contestant = GgufContestant("small", tmp_path / "m.gguf")
+    with pytest.raises(QwenlabError, match="cannot load"):
+        next(contestant.answer([ALICE], Generation(max_new_tokens=4)))
+
+
+@pytest.fixture(scope="module")
+def small(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GgufContestant]:
+    from qwenlab.export.gguf_file import write_gguf
+
+    path = tmp_path_factory.mktemp("gguf") / "m.gguf"
+    write_gguf(smollm2, path, "Q8_0")
+    contestant = GgufContestant("small", path, slots=4)
+    yield contestant
+    contestant.close()
+    path.unlink()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("chat", CHATS.values(), ids=CHATS.keys())
+def test_prompt_equals_that_of_transformers(smollm2: Path, small: GgufContestant, chat: list[Message]) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(smollm2)
+    text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    assert small.prompt_tokens(chat) == tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.model
+def test_greedy_answers_are_the_same_twice(small: GgufContestant) -> None:
+    prompts: list[list[Message]] = [[{"role": "user", "content": f"Say a word with {n} letters."}] for n in range(6)]
+    settings = Generation(max_new_tokens=12)
+    first, second = dict(small.answer(prompts, settings)), dict(small.answer(prompts, settings))
+    assert sorted(first) == list(range(6))
+    assert [first[i].text for i in range(6)] == [second[i].text for i in range(6)]
+
+
+@pytest.mark.model
+def test_a_finished_answer_counts_its_tokens_without_the_end(smollm2: Path, small: GgufContestant) -> None:
+    from transformers import AutoTokenizer
+
+    ((index, answer),) = small.answer([ALICE], Generation(max_new_tokens=64))
+    assert index == 0
+    assert "Alice" in answer.text
+    assert answer.finish == "stop"
+    assert answer.tokens == len(AutoTokenizer.from_pretrained(smollm2)(answer.text)["input_ids"])
+    assert answer.prompt_tokens == len(small.prompt_tokens(ALICE))
+    assert answer.seconds > 0
+
+
+@pytest.mark.model
+def test_a_cut_answer_says_so(small: GgufContestant) -> None:
+    ((_, answer),) = small.answer([ALICE], Generation(max_new_tokens=3))
+    assert (answer.finish, answer.tokens) == ("length", 3)
+
+
+@pytest.mark.model
+def test_a_prompt_beyond_the_model_is_an_error_beside_good_answers(small: GgufContestant) -> None:
+    endless: list[Message] = [{"role": "user", "content": "word " * 9000}]
+    answers = dict(small.answer([endless, ALICE], Generation(max_new_tokens=4)))
+    assert answers[0].finish == "error"
+    assert "reads at most 8191" in answers[0].error
+    assert answers[1].finish == "length"
+
+
+@pytest.mark.model
+def test_a_stream_adds_up_to_its_answer(small: GgufContestant) -> None:
+    stream = small.stream(ALICE, Generation(max_new_tokens=16))
+    pieces: list[str] = []
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            answer: Answer = end.value
+            break
+    assert len(pieces) > 3
+    assert "".join(pieces) == answer.text
+
+
+@pytest.mark.model
+def test_a_stream_stops_when_asked(small: GgufContestant) -> None:
+    pieces: list[str] = []
+    for piece in small.stream(ALICE, Generation(max_new_tokens=400), lambda: len(pieces) >= 2):
+        pieces.append(piece)
+    assert 2 <= len(pieces) < 20
+
+
+@pytest.mark.model
+def test_an_abandoned_stream_frees_the_model(small: GgufContestant) -> None:
+    stream = small.stream(ALICE, Generation(max_new_tokens=400))
+    next(stream)
+    stream.close()
+    ((_, answer),) = small.answer([ALICE], Generation(max_new_tokens=2))
+    assert answer.finish == "length"
+
+
+@pytest.mark.model
+def test_description_carries_fingerprints(small: GgufContestant) -> None:
+    about = small.describe()
+    assert about["kind"] == "gguf"
+    assert len(about["weights"]) == len(about["template"]) == 64
+
+
+@pytest.mark.model
+def test_a_closed_contestant_starts_again(small: GgufContestant) -> None:
+    small.close()
+    ((_, answer),) = small.answer([ALICE], Generation(max_new_tokens=2))
+    assert answer.tokens == 2

@@ -1,0 +1,146 @@
+"""Base and adapter in one batch, on one copy of the weights."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwenlab.chat import arena, contestants
+from qwenlab.chat.local_contestant import LocalContestant
+from qwenlab.chat.pool import ModelPool
+from qwenlab.errors import QwenlabError
+from qwenlab.models import loading
+from qwenlab.models.contestant import Generation, Message
+from qwenlab.workspace import Workspace
+
+pytestmark = pytest.mark.model
+
+SHORT = Generation(max_new_tokens=12)
+QUESTIONS = [
+    [Message(role="user", content=text)]
+    for text in ("Who are you?", "Say a colour.", "What is 2 + 2? Answer with a number only, please.")
+]
+
+
+@pytest.fixture(scope="module")
+def adapter(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that changes the answers: random, and far from zero."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    model = get_peft_model(loading.load(smollm2).model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pool() -> ModelPool:
+    return ModelPool()
+
+
+def answers(contestant: Any) -> list[str]:
+    found = dict(contestant.answer(QUESTIONS, SHORT))
+    return [found[index].text for index in range(len(QUESTIONS))]
+
+
+def test_base_stays_the_untouched_base_after_any_switching(smollm2: Path, adapter: Path, pool: ModelPool) -> None:
+    untouched = answers(LocalContestant("alone", loading.load(smollm2)))
+    shared = pool.get(smollm2)
+    base, tuned = LocalContestant("base", shared), LocalContestant("tuned", shared, adapter)
+    first = answers(tuned)
+    assert first != untouched, "otherwise this test shows nothing"
+    assert answers(base) == untouched
+    assert answers(tuned) == first
+    assert answers(base) == untouched
+
+
+def test_columns_stream_together_and_say_what_each_says_alone(smollm2: Path, adapter: Path, pool: ModelPool) -> None:
+    shared = pool.get(smollm2)
+    both = [LocalContestant("base", shared), LocalContestant("tuned", shared, adapter)]
+    alone = [next(iter(one.answer(QUESTIONS[:1], SHORT)))[1].text for one in both]
+    growing: list[tuple[int, int]] = []
+    for columns in arena.stream(both, QUESTIONS[0], SHORT, threading.Event()):
+        growing.append((len(columns[0].text), len(columns[1].text)))
+    assert [column.text for column in columns] == alone
+    assert any(0 < left < len(alone[0]) and right > 0 for left, right in growing), "both grow before the first ends"
+    assert all(column.answer and column.answer.finish in ("stop", "length") for column in columns)
+    assert columns[0].about["weights"] == columns[1].about["weights"]
+    assert "adapter_weights" in columns[1].about
+
+
+def test_stop_ends_within_a_token(smollm2: Path, pool: ModelPool) -> None:
+    stop = threading.Event()
+    for columns in arena.stream([LocalContestant("base", pool.get(smollm2))], QUESTIONS[0], Generation(400), stop):
+        stop.set()
+    assert columns[0].answer is not None
+    assert columns[0].answer.finish == "stopped"
+    assert columns[0].answer.tokens < 20
+
+
+def test_failing_contestant_leaves_the_other_column_alone(smollm2: Path, pool: ModelPool) -> None:
+    class Broken:
+        name = "broken"
+
+        def describe(self) -> dict[str, str]:
+            return {"kind": "broken"}
+
+        def answer(self, prompts: Any, settings: Any) -> Any:
+            raise QwenlabError("It is broken.", "Mend it.")
+
+        def close(self) -> None:
+            pass
+
+    both = [LocalContestant("base", pool.get(smollm2)), Broken()]
+    for columns in arena.stream(both, QUESTIONS[0], SHORT, threading.Event()):
+        pass
+    assert columns[0].answer is not None
+    assert columns[0].answer.finish in ("stop", "length")
+    assert columns[1].answer is not None
+    assert columns[1].answer.error == "It is broken."
+
+
+def test_adapter_of_another_base_is_refused_by_name(
+    smollm2: Path, adapter: Path, pool: ModelPool, tmp_path: Path
+) -> None:
+    import json
+    import shutil
+
+    stranger = tmp_path / "stranger"
+    shutil.copytree(adapter, stranger)
+    (stranger / "qwenlab-adapter.json").write_text(json.dumps({"base": "another-model", "weights": "0" * 16}))
+    with pytest.raises(QwenlabError, match="trained on another-model"):
+        LocalContestant("x", pool.get(smollm2), stranger)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("smollm2-135m+nope", "no adapter nope"),
+        ("no-such-model", "no model no-such-model"),
+        ("base=", "names no model"),
+    ],
+)
+def test_spec_that_names_nothing_is_explained(with_model: Workspace, pool: ModelPool, spec: str, message: str) -> None:
+    with pytest.raises(QwenlabError, match=message):
+        contestants.make(with_model, pool, *contestants.parse(f"x={spec}" if spec != "base=" else spec))
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "spec"),
+    [
+        ("base=smollm2-135m", "base", "smollm2-135m"),
+        ("tuned=m+run-1", "tuned", "m+run-1"),
+        ("/models/a=b", "a=b", "/models/a=b"),
+        ("http://127.0.0.1:8000/v1?x=1", "v1?x=1", "http://127.0.0.1:8000/v1?x=1"),
+    ],
+)
+def test_parse(written: str, name: str, spec: str) -> None:
+    assert contestants.parse(written) == (name, spec)

@@ -54,7 +54,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Open Qwenlab in the browser.")
     parser.add_argument("--port", type=int, default=7860, help="port to serve on (default: 7860)")
     parser.add_argument("--listen", action="store_true", help="let other computers reach the page")
-    parser.add_argument("--model", default="", help="model to begin with: a catalogue name or a model folder")
+    parser.add_argument(
+        "--model",
+        default=os.environ.get("QWENLAB_MODEL", ""),
+        help="model to begin with: a catalogue name or a model folder",
+    )
     parser.add_argument("--workspace", default="", help="folder for models, data and runs (default: $QWENLAB_HOME)")
     return parser.parse_args()
 

@@ -190,9 +190,9 @@ def _with_adapter(model: Any, recipe: Recipe) -> Any:
             task_type="CAUSAL_LM",
         ),
     )
-    for module in adapted.modules():
-        if isinstance(module, BaseTunerLayer):
-            module.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy kept for backward
+    layers: list[Any] = [module for module in adapted.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy kept for backward
     return adapted
 
 

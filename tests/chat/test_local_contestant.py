@@ -78,8 +78,10 @@ def test_columns_stream_together_and_say_what_each_says_alone(smollm2: Path, ada
 
 def test_stop_ends_within_a_token(smollm2: Path, pool: ModelPool) -> None:
     stop = threading.Event()
-    for columns in arena.stream([LocalContestant("base", pool.get(smollm2))], QUESTIONS[0], Generation(400), stop):
+    columns: list[arena.Column] = []
+    for now in arena.stream([LocalContestant("base", pool.get(smollm2))], QUESTIONS[0], Generation(400), stop):
         stop.set()
+        columns = now
     assert columns[0].answer is not None
     assert columns[0].answer.finish == "stopped"
     assert columns[0].answer.tokens < 20
@@ -99,8 +101,7 @@ def test_failing_contestant_leaves_the_other_column_alone(smollm2: Path, pool: M
             pass
 
     both = [LocalContestant("base", pool.get(smollm2)), Broken()]
-    for columns in arena.stream(both, QUESTIONS[0], SHORT, threading.Event()):
-        pass
+    *_, columns = arena.stream(both, QUESTIONS[0], SHORT, threading.Event())
     assert columns[0].answer is not None
     assert columns[0].answer.finish in ("stop", "length")
     assert columns[1].answer is not None

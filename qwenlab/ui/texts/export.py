@@ -1,3 +1,137 @@
 """Texts of the Export tab."""
 
-TEXTS: dict[str, tuple[str, str]] = {}
+TEXTS: dict[str, tuple[str, str]] = {
+    "export_run": ("Which run?", "导出哪次训练？"),
+    "export_run_about": (
+        "Three steps lead from the adapter to one folder that can be handed over and is proven to work.",
+        "三个步骤，把适配器变成一个可以交付、并经过验证的文件夹。",
+    ),
+    "export_no_run": ("There is nothing to export yet.", "还没有可导出的内容。"),
+    "export_no_run_do": (
+        "Train a model first; a run appears here once it has saved something.",
+        "请先训练模型；训练保存后会出现在这里。",
+    ),
+    "export_go_train": ("Go to Train", "去训练"),
+    "export_merge": ("1. Merge", "1. 合并"),
+    "export_merge_about": (
+        "Puts the adapter into the base model: one ordinary model folder, as exact as base and adapter together.",
+        "把适配器并入基础模型，得到一个普通的模型文件夹，与“基础模型 + 适配器”同样精确。",
+    ),
+    "export_merge_do": ("Merge", "合并"),
+    "export_merge_again": ("Merge again", "重新合并"),
+    "export_merging": (
+        "Merging, and comparing the result with base and adapter",
+        "正在合并，并与“基础模型 + 适配器”比对",
+    ),
+    "export_merge_proof": (
+        "Compared with base and adapter in a fresh process: {same} of {prompts} prompts go on alike; largest "
+        "difference of any logit (the score of a next token) {difference}.",
+        "已在新进程中与“基础模型 + 适配器”比对：{prompts} 个提示中 {same} 个续写一致；"
+        "logit（下一个 token 的得分）最大相差 {difference}。",
+    ),
+    "export_merge_old": (
+        "The run has learned more since this was merged.",
+        "合并之后，这次训练又学到了更多。",
+    ),
+    "export_merge_old_do": ("Merge again to take it along.", "请重新合并。"),
+    "export_quantize": ("2. Quantize", "2. 量化"),
+    "export_quantize_about": (
+        "Stores each weight in about 4 bits instead of 32: a small, fast model. This is where quality can be lost, "
+        "so the next step proves it.",
+        "每个权重约用 4 位而不是 32 位存储，模型又小又快。这一步可能损失质量，所以下一步要验证。",
+    ),
+    "export_format": ("Format", "格式"),
+    "export_format_gguf": ("GGUF Q4_K_M: Ollama, llama.cpp, LM Studio", "GGUF Q4_K_M：Ollama、llama.cpp、LM Studio"),
+    "export_format_gptq": ("GPTQ int4: vLLM", "GPTQ int4：vLLM"),
+    "export_gptq_missing": ("GPTQ is not available on this computer.", "本机暂不支持 GPTQ。"),
+    "export_quantize_do": ("Quantize", "量化"),
+    "export_quantize_again": ("Quantize again", "重新量化"),
+    "export_quantizing": ("Quantizing", "正在量化"),
+    "export_loading": ("Loading it in a fresh process to see that it works", "正在新进程中载入，确认可用"),
+    "export_quantize_proof": (
+        "{format}. It loaded and answered in a fresh process before it got its name.",
+        "{format}。命名之前已在新进程中载入并成功作答。",
+    ),
+    "export_smaller": ("{percent} % of the merged size", "合并后大小的 {percent} %"),
+    "export_quantize_old": ("This was made from an older merge.", "这是由较早的合并结果生成的。"),
+    "export_quantize_old_do": ("Quantize again.", "请重新量化。"),
+    "export_needs_merge": ("Merge first.", "请先合并。"),
+    "export_prove": ("3. Prove", "3. 验证"),
+    "export_prove_about": (
+        "Asks base, adapter, merged and quantized model the same test suite, so that nothing is lost without notice.",
+        "让基础模型、适配器、合并模型和量化模型做同一套测试，任何损失都看得见。",
+    ),
+    "export_suite": ("Test suite", "测试集"),
+    "export_limit": ("Cases (0: all)", "用例数（0 为全部）"),
+    "export_limit_wrong": ("The number of cases must be 0 or more.", "用例数不能小于 0。"),
+    "export_prove_do": ("Prove it", "开始验证"),
+    "export_prove_again": ("Prove again", "重新验证"),
+    "export_proving": ("Testing {name}: case {done} of {total}", "正在测试 {name}：第 {done} / {total} 例"),
+    "export_proving_load": ("Loading the models", "正在载入模型"),
+    "export_prove_old": (
+        "The models were made anew since this proof.",
+        "此次验证之后，模型已重新生成。",
+    ),
+    "export_prove_old_do": ("Prove again.", "请重新验证。"),
+    "export_held": ("Quantizing did no harm that this suite can see.", "在此测试集上看不出量化造成的损失。"),
+    "export_lost": (
+        "Quantizing made it worse beyond doubt.",
+        "可以确定，量化使它变差了。",
+    ),
+    "export_lost_do": (
+        "Hand over the merged folder instead, or train longer and export again.",
+        "请改为交付合并后的文件夹，或延长训练后重新导出。",
+    ),
+    "export_partial": ("The proof ended early; these are the answers so far.", "验证提前结束，以下是目前的结果。"),
+    "export_cases": (
+        "{suite}: {number} cases; rates with their 95 % intervals",
+        "{suite}：{number} 个用例；比率附 95 % 区间",
+    ),
+    "export_open_test": ("Open it in Test", "在“测试”页查看"),
+    "export_card": ("Put the scores on the model card", "把成绩写入模型卡"),
+    "export_carded": (
+        "The model card (README.md in the folder) now shows the scores.",
+        "成绩已写入模型卡（文件夹中的 README.md）。",
+    ),
+    "export_verify": ("Check the files", "检查文件"),
+    "export_verifying": ("Checking the sums of all files, then loading", "正在核对所有文件的校验和，然后载入"),
+    "export_verified": (
+        "{name}: every file is as it was made, and it loads and answers.",
+        "{name}：所有文件完好，可以载入并作答。",
+    ),
+    "export_damaged": ("{name} is damaged: {wrong}.", "{name} 已损坏：{wrong}。"),
+    "export_damaged_do": ("Make it again.", "请重新生成。"),
+    "export_not_yet": ("not done yet", "尚未进行"),
+    "export_done": ("done", "已完成"),
+    "export_outdated": ("out of date", "已过时"),
+    "export_stop": ("Stop", "停止"),
+    "export_kill": ("End at once", "立即结束"),
+    "export_stopping": ("Stopping", "正在停止"),
+    "export_kill_about": (
+        "This part cannot pause half-way. Ending it at once leaves the finished files as they were.",
+        "这一部分无法中途暂停。立即结束不会影响已完成的文件。",
+    ),
+    "export_ended": ("It was stopped; what stood there before is unchanged.", "已停止；之前的文件没有变化。"),
+    "export_vanished": (
+        "The process ended without a word (it was killed, or the computer was switched off).",
+        "进程突然消失（被结束，或电脑断电）。",
+    ),
+    "export_vanished_do": ("Start the step again.", "请重新开始这一步。"),
+    "export_failed": ("This step failed.", "这一步失败了。"),
+    "export_busy": ("Another step is in progress.", "另一个步骤正在进行。"),
+    "export_busy_do": ("Wait for it, or stop it.", "请等待或先停止它。"),
+    "export_ready": ("Ready to hand over", "可以交付"),
+    "export_ready_none": (
+        "Once merged, the folder and the commands to serve it stand here.",
+        "合并完成后，这里会显示文件夹和部署命令。",
+    ),
+    "export_serve": ("Serve it where it is copied to:", "复制到目标机器后，这样运行："),
+    "export_serve_here": ("Serve it on this computer (OpenAI-compatible):", "在本机运行（兼容 OpenAI 接口）："),
+    "export_all": ("All exports", "全部导出"),
+    "export_col_name": ("Name", "名称"),
+    "export_col_kind": ("Kind", "类型"),
+    "export_col_base": ("Base model", "基础模型"),
+    "export_col_size": ("Size", "大小"),
+    "export_col_made": ("Made", "生成时间"),
+    "export_kind_merged": ("merged", "合并"),
+}

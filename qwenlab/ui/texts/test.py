@@ -1,3 +1,111 @@
 """Texts of the Test tab."""
 
-TEXTS: dict[str, tuple[str, str]] = {}
+TEXTS: dict[str, tuple[str, str]] = {
+    "test_suite": ("Suite", "测试集"),
+    "test_who": ("Who is tested; the first is what the others are compared with", "测试谁；其余各方都与第一个比较"),
+    "test_language": ("Language of the cases", "用例的语言"),
+    "test_language_own": ("what the models speak", "模型支持的语言"),
+    "test_language_en": ("English", "英文"),
+    "test_language_zh": ("Chinese", "中文"),
+    "test_language_all": ("all", "全部"),
+    "test_limit": ("Only the first … cases", "只测前……例"),
+    "test_run": ("Run the test", "开始测试"),
+    "test_result": ("Result", "结果"),
+    "test_none": (
+        "No test has been run yet. Choose a suite and who is tested, then run it: each case is asked, and every "
+        "answer is judged value by value.",
+        "还没有测试结果。请选择测试集和测试对象，然后开始：每个用例都会提问，每个回答都会逐值评判。",
+    ),
+    "test_no_answers": ("No answer has come yet.", "还没有回答。"),
+    "test_no_suite": ("There is no suite to run.", "没有可用的测试集。"),
+    "test_no_suite_remedy": (
+        "Put one into the folder eval_suites of your workspace.",
+        "请把测试集放入工作目录的 eval_suites 文件夹。",
+    ),
+    "test_no_case": ("The suite has no case in this language.", "此测试集没有这种语言的用例。"),
+    "test_no_case_remedy": ("Choose another language.", "请选择其他语言。"),
+    "test_running": ("The test {name} is still running.", "测试 {name} 仍在进行。"),
+    "test_running_remedy": ("Wait for it or stop it first.", "请等待，或先停止它。"),
+    "test_starting": ("{name}: starting, loading the model", "{name}：正在启动并加载模型"),
+    "test_stopping": ("{name}: stopping after the answers under way", "{name}：完成手头的回答后停止"),
+    "test_progress": ("Testing {name}: {done} of {number}", "正在测试 {name}：{done} / {number}"),
+    "test_failed": ("The test {name} failed: {reason}", "测试 {name} 失败：{reason}"),
+    "test_stopped": ("The test {name} was stopped.", "测试 {name} 已停止。"),
+    "test_interrupted": ("The test {name} was cut off.", "测试 {name} 意外中断。"),
+    "test_kept_answers": ("What was answered until then is kept below.", "此前的回答保留在下面。"),
+    "test_so_far": ("{done} of {number} so far", "已完成 {done} / {number}"),
+    "test_about_passed": (
+        "Usable as it is, and every value right.",
+        "可直接使用，并且每个值都正确。",
+    ),
+    "test_about_strict": (
+        "The whole answer is one JSON value: nothing before it, nothing after it.",
+        "整个回答就是一个 JSON 值，前后没有其他文字。",
+    ),
+    "test_about_usable": (
+        "Strict JSON that fits the schema and was not cut off (text: not empty and not cut off).",
+        "严格 JSON、符合 Schema 且未被截断（文本：非空且未被截断）。",
+    ),
+    "test_about_field_accuracy": (
+        "Share of right values over all cases; unreadable answers count as wrong.",
+        "所有用例中正确值的比例；无法读取的回答计为错误。",
+    ),
+    "test_about_document_exact": (
+        "Every value right and nothing extra, whether the form is strict or not.",
+        "每个值都正确且没有多余内容，不论格式是否严格。",
+    ),
+    "test_intervals": (
+        "Small figures: where the true rate lies with 95 % confidence. Few cases make it wide.",
+        "小字为 95% 置信区间，即真实比例所在的范围；用例越少，范围越宽。",
+    ),
+    "test_gate_passed": (
+        "{name} meets the threshold: {measure} {reached}, wanted {wanted}.",
+        "{name} 达到门槛：{measure} {reached}，要求 {wanted}。",
+    ),
+    "test_gate_missed": (
+        "{name} misses the threshold: {measure} {reached}, wanted {wanted}.",
+        "{name} 未达门槛：{measure} {reached}，要求 {wanted}。",
+    ),
+    "test_leaked": (
+        "Cases that also stand in the training data: {number}. They are kept out of the figures above.",
+        "有 {number} 个用例也出现在训练数据中，不计入上面的数字。",
+    ),
+    "test_leaked_passed": ("Passed among them: {passed}.", "其中通过的：{passed}。"),
+    "test_leaked_case": ("in the training data", "在训练数据中"),
+    "test_fields": ("Right values, field by field", "各字段的正确率"),
+    "test_case": ("Case", "用例"),
+    "test_mark_passed": ("passed", "通过"),
+    "test_mark_wrong": ("usable, but wrong", "可用但有错"),
+    "test_mark_unusable": ("not usable", "不可用"),
+    "test_mark_error": ("error", "出错"),
+    "test_mark_waiting": ("not asked yet", "尚未提问"),
+    "test_filter_all": ("All", "全部"),
+    "test_filter_broken": ("Broken", "改坏"),
+    "test_filter_fixed": ("Fixed", "改好"),
+    "test_filter_failed": ("Nobody passed", "都未通过"),
+    "test_filter_format": ("Only the form is wrong", "仅格式有误"),
+    "test_filter_content": ("Only the content is wrong", "仅内容有误"),
+    "test_filter_leaked": ("In the training data", "在训练数据中"),
+    "test_filter_about": (
+        "Broken: {first} passed, {last} did not. Fixed: the other way round. Form and content are those of {last}.",
+        "改坏：{first} 通过而 {last} 未通过；改好则相反。格式与内容指 {last} 的回答。",
+    ),
+    "test_no_match": ("No case fits.", "没有符合的用例。"),
+    "test_open_hint": ("Click a case to see every answer to it.", "点击一个用例，查看各方的回答。"),
+    "test_previous": ("Previous case", "上一例"),
+    "test_next": ("Next case", "下一例"),
+    "test_schema_bad": ("breaks the schema", "不符合 Schema"),
+    "test_right_values": ("The right values", "正确的值"),
+    "test_keep_burns": (
+        "A case that is trained on no longer tests anything: from then on it is marked and counted apart.",
+        "用于训练的用例不再有测试意义：此后会被标出并单独计算。",
+    ),
+    "test_burned": (
+        "This case is burned for models trained on that data set.",
+        "对用该数据集训练的模型，此用例已失效。",
+    ),
+    "test_burned_remedy": (
+        "Write a new case of the same kind to go on measuring it.",
+        "请另写一个同类用例，以便继续衡量。",
+    ),
+}

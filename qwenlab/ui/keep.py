@@ -1,0 +1,74 @@
+"""From a corrected answer to a new training sample in the open data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qwenlab.conversations import checks
+from qwenlab.conversations.sample import Sample
+from qwenlab.errors import QwenlabError
+from qwenlab.models.contestant import Message
+from qwenlab.ui.components import Html, escape, notice
+from qwenlab.ui.editor import Change, Document, new_data_set
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.texts import Translator
+
+
+def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, origin: str) -> Html:
+    """Append the conversation with its right answer to the data set and save it; returns what to say about it.
+
+    It is refused when the answer is empty or breaks the data set's rules, and when the question stands there
+    already.
+
+    Args:
+        messages: the conversation up to the question.
+        answer: the right answer, as the model should have given it.
+        origin: begins the sample's id, such as "from-test".
+
+    Raises:
+        QwenlabError: when the data set cannot be read or written.
+    """
+    if not answer.strip():
+        return notice("bad", t("compare_keep_empty"))
+    document = lab.document()
+    if document is None:
+        lab.choose(dataset=str(new_data_set(lab.workspace, Path(t("new_set_name")).name, [])))
+        document = lab.document()
+    if document is None:
+        raise QwenlabError(t("no_data_set"))
+    turns = [(message["role"], message["content"]) for message in messages] + [("assistant", answer.strip())]
+    with document.lock:
+        refusal = _refusal(document, turns, t)
+        if refusal:
+            return refusal
+        sample = Sample.make(_free_id(document, origin), turns)
+        wrong = [one for one in checks.check_sample(sample, 0, document.schema_for(sample)) if one.severity == "error"]
+        if wrong:
+            words = " ".join(" ".join(checks.explain(one.code, one.detail, t.language)) for one in wrong[:3])
+            return notice("bad", t("compare_keep_wrong"), words)
+        others_edits = document.dataset.edited
+        document.change(Change(len(document.samples), None, sample))
+        before = document.dataset.path
+        if not others_edits:  # unsaved edits of the Data tab are saved by whoever made them
+            document.save()
+            if document.dataset.path != before:
+                lab.saved_as(document)
+    said = t("compare_kept", name=sample.id, data=document.dataset.name)
+    return notice("warn", said, t("compare_keep_unsaved")) if others_edits else notice("ok", said)
+
+
+def _refusal(document: Document, turns: list[tuple[str, str]], t: Translator) -> Html:
+    """Why the sample is not wanted: it, or its question with another answer, is there already."""
+    for sample in document.samples:
+        there = [(turn.role, turn.text.strip()) for turn in sample.turns]
+        if there[:-1] == [(role, text.strip()) for role, text in turns[:-1]]:
+            same = there[-1] == turns[-1]
+            key = "compare_keep_there" if same else "compare_keep_contradicts"
+            return notice("warn", t(key, name=sample.id), "" if same else t("compare_keep_contradicts_remedy"))
+    return escape("")
+
+
+def _free_id(document: Document, origin: str) -> str:
+    known = {sample.id for sample in document.samples}
+    return next(name for number in range(1, len(known) + 2) if (name := f"{origin}-{number:04}") not in known)

@@ -1,0 +1,179 @@
+"""The test suites that can be chosen, and the results of tests: found, read once, read again when they change."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from qwenlab.errors import QwenlabError
+from qwenlab.evals.compare import Verdict
+from qwenlab.evals.result import ANSWERS, SUITE, Result, load_result
+from qwenlab.evals.suite import Suite, find_suites, load_suite
+from qwenlab.jobs import Job
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.roster import Entrant
+from qwenlab.ui.texts import Translator
+from qwenlab.workspace import SHIPPED, Workspace
+
+KEPT = 4
+"""Results kept in memory."""
+
+
+def suite_paths(lab: Lab) -> dict[str, Path]:
+    """Name -> path; a suite of the person's own takes the place of a shipped one of the same name."""
+    folders = (SHIPPED / "eval_suites", lab.workspace.suites)
+    return {path.stem: path for folder in folders for path in find_suites(folder)}
+
+
+def chosen_suite(lab: Lab) -> str:
+    """The name of the chosen suite, or of the first there is; "" when there is none."""
+    known = suite_paths(lab)
+    name = Path(lab.choices.suite).stem
+    return name if name in known else next(iter(known), "")
+
+
+def read_suite(lab: Lab, name: str) -> Suite | None:
+    """The suite of that name, read again when a file of it changed; None for "".
+
+    Raises:
+        QwenlabError: when it cannot be read.
+    """
+    path = suite_paths(lab).get(name) if name else None
+    if path is None:
+        return None
+    inside = [path, *path.iterdir()] if path.is_dir() else [path]
+    return _read_suite(path, max(one.stat().st_mtime_ns for one in inside))
+
+
+@lru_cache(maxsize=8)
+def _read_suite(path: Path, _changed: int) -> Suite:
+    return load_suite(path)
+
+
+# --- running ---------------------------------------------------------------------------------------------
+
+
+def start_test(
+    lab: Lab, t: Translator, suite: str, entrants: Sequence[Entrant], languages: Sequence[str], limit: int | None
+) -> Job:
+    """Start a test in its own process; returns its job, whose folder is the result.
+
+    Raises:
+        QwenlabError: when there is no such suite, no case is left, or another test is running.
+    """
+    found, path = read_suite(lab, suite), suite_paths(lab).get(suite)
+    if found is None or path is None:
+        raise QwenlabError(t("test_no_suite"), t("test_no_suite_remedy"))
+    if not any(case.language in languages for case in found.cases):
+        raise QwenlabError(t("test_no_case"), t("test_no_case_remedy"))
+    newest = newest_test(lab.workspace)
+    if newest is not None and newest.state() == "running":
+        raise QwenlabError(t("test_running", name=newest.id), t("test_running_remedy"))
+    job = Job(new_folder(lab.workspace, found.name))
+    argv = ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder), "test", str(path)]
+    for one in entrants:
+        argv += ["-c", f"{one.name}={one.spec}"]
+    for language in languages:
+        argv += ["--language", language]
+    if limit:
+        argv += ["--limit", str(limit)]
+    job.start("test", argv)
+    return job
+
+
+def new_folder(workspace: Workspace, suite: str) -> Path:
+    """A fresh result folder named after suite and time."""
+    stem = f"{suite}-{time.strftime('%m%d-%H%M%S')}"
+    folder, number = workspace.results / stem, 2
+    while folder.exists():
+        folder, number = workspace.results / f"{stem}-{number}", number + 1
+    return folder
+
+
+def newest_test(workspace: Workspace) -> Job | None:
+    """The test that was started last from a page."""
+    found = list(workspace.results.glob("*/job.json"))
+    return Job(max(found, key=lambda path: path.stat().st_mtime_ns).parent) if found else None
+
+
+def last_progress(job: Job, tail_bytes: int = 8192) -> dict[str, Any] | None:
+    """The newest progress event, read from the end of the event log alone: it is asked for again and again."""
+    try:
+        with (job.folder / "events.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - tail_bytes))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:  # the first line of the tail is cut, the last may be half written
+            continue
+        if isinstance(event, dict) and event.get("event") == "progress":
+            return event
+    return None
+
+
+# --- results ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A result as the page shows it: with its verdicts, which take a moment to compute."""
+
+    result: Result
+    verdicts: list[Verdict]
+
+
+_cache: OrderedDict[Path, tuple[tuple[Any, ...], Shown]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def results(workspace: Workspace) -> list[Path]:
+    """Result folders, newest first."""
+    found = {path.parent for name in (SUITE, "job.json") for path in workspace.results.glob(f"*/{name}")}
+    return sorted(found, key=_begun, reverse=True)
+
+
+def _begun(folder: Path) -> float:
+    stamps = [path.stat().st_mtime for name in ("job.json", SUITE) if (path := folder / name).exists()]
+    return min(stamps, default=0.0)
+
+
+def read_result(folder: Path) -> Shown | None:
+    """The result in `folder`, read and scored again only when an answer came; None before it has a suite.
+
+    Raises:
+        QwenlabError: when it cannot be read.
+    """
+    stamp = _stamp(folder)
+    if not stamp:
+        return None
+    with _lock:
+        known = _cache.get(folder)
+        if known is not None and known[0] == stamp:
+            _cache.move_to_end(folder)
+            return known[1]
+        found = load_result(folder)
+        shown = Shown(found, found.verdicts())
+        _cache[folder] = (stamp, shown)
+        while len(_cache) > KEPT:
+            _cache.popitem(last=False)
+        return shown
+
+
+def _stamp(folder: Path) -> tuple[Any, ...]:
+    """When the files that decide a result were written, and their sizes; empty without a suite."""
+    if not (folder / SUITE).exists():
+        return ()
+    paths = [folder / SUITE, *sorted(folder.glob("*.json")), *sorted(folder.glob(f"*/{ANSWERS}"))]
+    paths += sorted(folder.glob("*/scores.json"))
+    return tuple((path.name, stat.st_mtime_ns, stat.st_size) for path in paths if (stat := path.stat()))

@@ -6,13 +6,9 @@ llama-server will do with it.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import hashlib
-import importlib
-import importlib.util
 import json
-import os
 import queue
 import secrets
 import threading
@@ -25,6 +21,7 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.models import llama_cpp
 from qwenlab.models.contestant import Answer, Finish, Generation, Message
 
 CONTEXT = 2048
@@ -75,7 +72,7 @@ class GgufContestant:
             "weights": _fingerprint(self._path, stat.st_size, stat.st_mtime_ns),
             "tokenizer": f"in the file, cut as {self._metadata.get('tokenizer.ggml.pre', 'unknown')}",
             "template": hashlib.sha256(template.encode("utf-8")).hexdigest(),
-            "engine": f"llama.cpp, xllamacpp {_llama_cpp().__version__}",
+            "engine": f"llama.cpp, xllamacpp {llama_cpp.module().__version__}",
         }
 
     def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
@@ -203,30 +200,10 @@ class GgufContestant:
         """Start llama.cpp, or start it again with room for `need` tokens a slot."""
         if self._server is not None and need <= self._context:
             return
-        import psutil
-
-        xllamacpp = _llama_cpp()
         self._server = None
         self._context = max(self._context, -(-need // 256) * 256)
-        params = xllamacpp.CommonParams()
-        params.model.path = str(self._path)
-        params.n_parallel = self._slots
-        params.n_ctx = self._context * self._slots
-        threads = self._threads or psutil.cpu_count(logical=False) or 1
-        params.cpuparams.n_threads = threads
-        params.cpuparams_batch.n_threads = threads
-        params.cache_ram_mib = 0
-        params.fit_params = False
-        params.warmup = False
-        params.verbosity = 0
-        params.prefill_assistant = False
-        params.ui = False
-        params.endpoint_slots = False
-        params.api_keys = [self._key]  # its local port is for this process alone
-        try:
-            self._server = xllamacpp.Server(params)
-        except RuntimeError as error:
-            raise self._unreadable() from error
+        # Its local port is for this process alone, hence the key.
+        self._server = llama_cpp.start(self._path, self._slots, self._context, key=self._key, threads=self._threads)
 
     def _ask(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
         with self._turn:
@@ -276,24 +253,6 @@ class _Reply:
     def answer(self, seconds: float) -> Answer:
         finish: Finish = "error" if self.error else self.finish
         return Answer(self.text, finish, self.prompt_tokens, self.tokens, seconds, self.error)
-
-
-def _llama_cpp() -> Any:
-    """The module xllamacpp, which needs the OpenMP runtime that slim Linux systems lack."""
-    # Threads that wait must sleep: spinning ones starve each other as soon as anything else runs (a factor of
-    # 2 to 7 was seen on two cores). OpenMP reads this once, when it is first loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        return importlib.import_module("xllamacpp")
-    except ImportError as missing:
-        torch = importlib.util.find_spec("torch")
-        for folder in (torch.submodule_search_locations if torch else None) or []:
-            for runtime in Path(folder, "lib").glob("libgomp*.so*"):  # torch brings its own copy
-                ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
-                return importlib.import_module("xllamacpp")
-        raise QwenlabError(
-            f"llama.cpp cannot start: {missing}.", "Run `make env` again; on Debian or Ubuntu install libgomp1."
-        ) from missing
 
 
 @functools.lru_cache(maxsize=64)

@@ -30,9 +30,9 @@ def main() -> int:
 
 
 def _gguf(path: Path) -> str:
-    from qwenlab.export import gguf_server
+    from qwenlab.models import llama_cpp
 
-    reply: Any = gguf_server.start(path).handle_chat_completions(
+    reply: Any = llama_cpp.start(path, slots=1, context=512).handle_chat_completions(
         {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": MOST_TOKENS, "temperature": 0}
     )
     return str(reply["choices"][0]["message"]["content"])

@@ -19,7 +19,11 @@ def gguf_to_folder(gguf: Path, target: Path) -> None:
         QwenlabError: when the file cannot be read or is of another family.
     """
     import torch
+    import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
     # Only the file's own folder and name: transformers joins them, and an absolute name would hit the hub.
     place: dict[str, Any] = {
@@ -39,6 +43,7 @@ def gguf_to_folder(gguf: Path, target: Path) -> None:
             f"{gguf.name} is of the family {model.config.model_type}.",
             f"Supported: {', '.join(FAMILIES.values())}.",
         )
+    _split_digits(tokenizer, gguf)
     _tie_embeddings(model)
     staging = target.with_name(target.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
@@ -48,6 +53,21 @@ def gguf_to_folder(gguf: Path, target: Path) -> None:
         file.chmod(0o644)
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
+
+
+def _split_digits(tokenizer: Any, gguf: Path) -> None:
+    """Give SmolLM's tokenizer its digit splitting back, which transformers' GGUF import forgets."""
+    import libgguf
+    from tokenizers import pre_tokenizers
+
+    kind = libgguf.read_gguf_header(gguf).metadata.get("tokenizer.ggml.pre")
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if kind is None or kind.value != "smollm" or backend is None:
+        return
+    if backend.pre_tokenizer.pre_tokenize_str("12") == [("1", (0, 1)), ("2", (1, 2))]:
+        return  # a later transformers remembers it
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([digits, backend.pre_tokenizer])
 
 
 def _tie_embeddings(model: Any) -> None:

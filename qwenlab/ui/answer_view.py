@@ -73,7 +73,7 @@ def differences(fields: Sequence[FieldScore], t: Translator, everything: bool = 
         everything: also the right values.
     """
     shown = sorted((one for one in fields if everything or not one.ok), key=lambda one: one.ok)
-    if not shown:
+    if not shown or all(one.code == "unreadable" for one in shown):  # one badge says it; a long table would not help
         return NOTHING
     headers = [t("compare_value"), t("compare_wanted"), t("compare_got"), t("compare_why")]
     return Html(f'<div class="differences">{table(headers, [_difference(one, t) for one in shown])}</div>')

@@ -25,10 +25,17 @@ from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_tab import LIVE
 from qwenlab.ui.training_view import goto
 
+FORMS = ("gguf", "gptq")
+FORM_WORDS = {"gguf": "export_format_gguf", "gptq": "export_format_gptq"}
+
+# A step stands beside its buttons, and above them where the screen is narrow.
+WIDE: dict[str, Any] = {"scale": 4, "min_width": 320}
+NARROW: dict[str, Any] = {"scale": 1, "min_width": 240}
+
 
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
-    forms = [(t("export_format_gguf"), "gguf"), (t("export_format_gptq"), "gptq")]
+    forms = [(t(FORM_WORDS[name]), name) for name in FORMS]
     run = gr.Dropdown(
         label=t("export_run"),
         info=t("export_run_about"),
@@ -40,17 +47,20 @@ def build(lab: Lab, t: Translator) -> None:
     empty = gr.HTML(**LIVE)
     with gr.Column(visible=bool(_runs(lab))) as ladder:
         with gr.Row():
-            first = gr.HTML(**_wide())
-            with gr.Column(scale=1, min_width=240):
+            with gr.Column(**WIDE):
+                first = gr.HTML(**LIVE)
+            with gr.Column(**NARROW):
                 merge = gr.Button(t("export_merge_do"), variant="primary", size="sm")
         with gr.Row():
-            second = gr.HTML(**_wide())
-            with gr.Column(scale=1, min_width=240):
-                form = gr.Radio(label=t("export_format"), choices=forms, value="gguf")
+            with gr.Column(**WIDE):
+                second = gr.HTML(**LIVE)
+            with gr.Column(**NARROW):
+                form = gr.Radio(label=t("export_format"), choices=forms, value=FORMS[0])
                 quantize = gr.Button(t("export_quantize_do"), variant="primary", size="sm")
         with gr.Row():
-            third = gr.HTML(**_wide())
-            with gr.Column(scale=1, min_width=240):
+            with gr.Column(**WIDE):
+                third = gr.HTML(**LIVE)
+            with gr.Column(**NARROW):
                 suite = gr.Dropdown(
                     label=t("export_suite"),
                     choices=list(suites.suite_paths(lab)),
@@ -118,11 +128,6 @@ def build(lab: Lab, t: Translator) -> None:
     listen(card.click, write_card, t, both, outputs)
     for part in (first, second, third):
         listen(part.submit, act, t, both, outputs)
-
-
-def _wide() -> dict[str, Any]:
-    """A step stands beside its buttons, and above them where the screen is narrow."""
-    return {**LIVE, "scale": 4, "min_width": 320}
 
 
 def _buttons(found: Ladder, t: Translator) -> tuple[Any, ...]:

@@ -195,22 +195,25 @@ def _fields(result: Result, t: Translator) -> Html:
     known = dict.fromkeys(name for one in result.contestants for name in one.summary.by_field)
     if not known:
         return NOTHING
-    rows = ""
-    for name in known:
-        for at, one in enumerate(result.contestants):
-            rate = one.summary.by_field.get(name)
-            if rate is None:
-                continue
-            label = escape(answer_view.place_name(name) or t("compare_whole")) if at == 0 else NOTHING
-            rows += (
-                f'<tr class="{"next" if at == 0 else ""}"><td>{label}</td><td class="quiet">{escape(one.name)}</td>'
-                f'<td><div class="rail"><div style="width:{100 * rate.value:.1f}%"></div></div></td>'
-                f'<td class="number">{100 * rate.value:.0f} %</td></tr>'
-            )
+    blocks = "".join(_field(name, result, t) for name in known)
     return Html(
         f'<details class="fields" open><summary><b>{escape(t("test_fields"))}</b></summary>'
-        f'<div class="scroll"><table class="bars">{rows}</table></div></details>'
+        f'<div class="bars">{blocks}</div></details>'
     )
+
+
+def _field(name: str, result: Result, t: Translator) -> str:
+    rows = ""
+    for one in result.contestants:
+        rate = one.summary.by_field.get(name)
+        if rate is not None:
+            share = 100 * rate.value
+            rows += (
+                f'<span class="quiet">{escape(one.name)}</span>'
+                f'<div class="rail"><div style="width:{share:.1f}%"></div></div><span>{share:.0f} %</span>'
+            )
+    head = escape(answer_view.place_name(name) or t("compare_whole"))
+    return f'<div class="field"><b>{head}</b>{rows}</div>'
 
 
 # --- matrix ----------------------------------------------------------------------------------------------

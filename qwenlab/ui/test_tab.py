@@ -51,12 +51,12 @@ def build(lab: Lab, t: Translator) -> None:
         language = gr.Dropdown(
             label=t("test_language"),
             choices=[(t(key), name) for name, key in LANGUAGES.items()],
-            value="own",
+            value=next(iter(LANGUAGES)),
             filterable=False,
             scale=1,
-            min_width=150,
+            min_width=175,
         )
-        limit = gr.Number(label=t("test_limit"), value=None, minimum=1, precision=0, scale=1, min_width=130)
+        limit = gr.Number(label=t("test_limit"), value=0, minimum=0, precision=0, scale=1, min_width=130)
     with gr.Row():
         run = gr.Button(t("test_run"), variant="primary", size="sm", scale=0, min_width=140)
         stop = gr.Button(t("compare_stop"), size="sm", scale=0, min_width=100, interactive=False)

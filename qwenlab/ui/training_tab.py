@@ -349,7 +349,8 @@ def plan_of(lab: Lab, samples: SampleCounts, readers: Readers, values: dict[str,
 
 def _judged(lab: Lab, readers: Readers, model: str, data: Path, rows: int) -> tuple[float, float, str]:
     """Tokens and seconds as the newest run of this model on this data suggests; zeros where there is none."""
-    for job in lab.runs()[: training_view.LISTED_RUNS]:
+    newest = lab.runs()[: training_view.LISTED_RUNS]
+    for job in sorted(newest, key=lambda one: one.state() != "finished"):  # those that ended were timed as a whole
         try:
             recipe = runs.recipe_of(job)
         except QwenlabError:

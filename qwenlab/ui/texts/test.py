@@ -4,11 +4,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_suite": ("Suite", "测试集"),
     "test_who": ("Who is tested; the first is what the others are compared with", "测试谁；其余各方都与第一个比较"),
     "test_language": ("Language of the cases", "用例的语言"),
-    "test_language_own": ("what the models speak", "模型支持的语言"),
+    "test_language_own": ("the models' own", "模型支持的语言"),
     "test_language_en": ("English", "英文"),
     "test_language_zh": ("Chinese", "中文"),
     "test_language_all": ("all", "全部"),
-    "test_limit": ("Only the first … cases", "只测前……例"),
+    "test_limit": ("Only the first cases (0: all)", "只测前几例（0：全部）"),
     "test_run": ("Run the test", "开始测试"),
     "test_result": ("Result", "结果"),
     "test_none": (

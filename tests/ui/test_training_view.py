@@ -1,0 +1,230 @@
+"""The Train tab's picture of runs: from made-up run folders to HTML, and from the recipe to form fields."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwenlab import files
+from qwenlab.errors import QwenlabError
+from qwenlab.jobs import Job
+from qwenlab.training.recipe import Recipe
+from qwenlab.training.runs import Progress
+from qwenlab.ui import training_view
+from qwenlab.ui.loss_curve import loss_curve
+from qwenlab.ui.texts import Translator
+from qwenlab.ui.training_view import Plan, Readers
+
+EN, ZH = Translator("en"), Translator("zh")
+STEP = {"learning_rate": 1e-4, "tokens_per_s": 50.0, "eta_seconds": 120.0, "memory_bytes": 2_500_000_000}
+
+
+def a_run(folder: Path, steps: int = 3, total: int = 10, model: str = "smollm2-135m") -> Job:
+    job = Job(folder)
+    files.write_json(folder / "recipe.json", Recipe(model=model, languages=["en"]).model_dump())
+    files.write_json(folder / "job.json", {"kind": "train", "argv": [], "started": time.time()})
+    job.report("encoded", samples=20, tokens=4000, trained_tokens=900, steps=total, left_out=[["<b>x", "too long"]])
+    for step in range(1, steps + 1):
+        job.report("step", step=step, total=total, loss=1.0 / step, **STEP)
+    return job
+
+
+def as_running(job: Job) -> Job:
+    job._write_pid(os.getpid())
+    return job
+
+
+def shown(job: Job, t: Translator = EN) -> str:
+    return training_view.run_view(job, Readers().look(job), t)
+
+
+# --- one run ---------------------------------------------------------------------------------------------
+
+
+def test_running_run_says_step_time_left_speed_and_memory(tmp_path: Path) -> None:
+    html = shown(as_running(a_run(tmp_path / "run-1")))
+    assert "step 3 of 10" in html
+    assert "2 min left" in html
+    assert "2.5 GB" in html
+    assert "running" in html
+    assert "data-goto" not in html
+
+
+def test_finished_run_says_what_to_do_next_in_both_languages(tmp_path: Path) -> None:
+    job = a_run(tmp_path / "run-1", steps=10)
+    job.finish("finished")
+    assert 'data-goto="tab_compare">Compare it' in shown(job)
+    assert 'data-goto="tab_test">去测试' in shown(job, ZH)
+
+
+def test_failed_run_says_reason_and_remedy_escaped(tmp_path: Path) -> None:
+    job = a_run(tmp_path / "run-1")
+    job.finish("failed", "Out of <memory>.", "Choose a smaller micro-batch.")
+    html = shown(job)
+    assert "Out of &lt;memory&gt;." in html
+    assert "Choose a smaller micro-batch." in html
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_interrupted_run_says_from_where_it_would_go_on(tmp_path: Path, saved: bool) -> None:
+    job = a_run(tmp_path / "run-1")
+    if saved:
+        files.write_text(job.folder / "checkpoints" / "checkpoint-2" / "complete", "")
+    html = shown(job)
+    assert "interrupted" in html
+    assert ("step 2" in html.split('role="status"')[1]) is saved
+    assert ("begins again from the first step" in html) is not saved
+
+
+def test_stopping_run_offers_nothing_rash_at_first(tmp_path: Path) -> None:
+    job = as_running(a_run(tmp_path / "run-1"))
+    assert training_view.stop_waits(job) is None
+    job.stop()
+    waits = training_view.stop_waits(job)
+    assert waits is not None
+    assert waits < training_view.KILL_AFTER
+    assert "Saving and stopping" in shown(job)
+
+
+def test_left_out_samples_and_the_log_are_folded_and_escaped(tmp_path: Path) -> None:
+    job = a_run(tmp_path / "run-1")
+    files.write_text(job.folder / "log.txt", "a <script> in the log")
+    html = shown(job)
+    assert "Samples left out: 1" in html
+    assert "&lt;b&gt;x" in html
+    assert "&lt;script&gt;" in html
+    assert "<script>" not in html
+
+
+def test_unreadable_run_is_said_and_does_not_break_the_table(tmp_path: Path) -> None:
+    job = a_run(tmp_path / "run-1")
+    files.write_text(job.folder / "recipe.json", "{oops")
+    assert "cannot be read" in shown(job)
+    assert "run-1" in training_view.runs_table([job], Readers(), "", EN)
+
+
+def test_reader_reads_each_event_once(tmp_path: Path) -> None:
+    job, readers = a_run(tmp_path / "run-1"), Readers()
+    job.report("timing", seconds=5.0)
+    assert readers.look(job).seconds == 5.0
+    assert readers.look(Job(job.folder)).seconds == 5.0
+
+
+def test_table_marks_the_shown_run_and_names_each_row(tmp_path: Path) -> None:
+    jobs = [a_run(tmp_path / "run-1"), a_run(tmp_path / "run-2")]
+    html = training_view.runs_table(jobs, Readers(), "run-2", EN)
+    assert re.findall(r'data-key="([^"]+)"', html) == ["run-1", "run-2"]
+    assert "<b>run-2</b>" in html
+    assert "<b>run-1</b>" not in html
+    assert "3 / 10" in html
+
+
+# --- the loss curve --------------------------------------------------------------------------------------
+
+
+def test_curve_starts_and_ends_at_its_first_and_last_step() -> None:
+    html = loss_curve({1: 2.0, 2: 1.0, 3: 0.0}, {}, EN)
+    path = re.search(r'class="each" d="([^"]+)"', html)
+    assert path
+    assert path[1] == "M0.0 0.0L500.0 500.0L1000.0 1000.0"
+    assert "step 2: loss 1.000" in html
+
+
+@pytest.mark.parametrize("highest", [1e-4, 0.07, 0.9, 1.0, 7.3, 12345.0])
+def test_axis_reaches_above_the_highest_loss_with_few_round_marks(highest: float) -> None:
+    html = loss_curve({1: highest, 2: highest / 2}, {}, EN)
+    marks = [float(found) for found in re.findall(r'class="y"[^>]*>([^<]+)<', html)]
+    assert max(marks) >= highest * 0.999
+    assert 3 <= len(marks) <= 7
+
+
+def test_long_curve_is_thinned_smoothed_and_stays_small() -> None:
+    html = loss_curve({step: 1.0 for step in range(1, 20_001)}, {}, EN)
+    assert len(html) < 60_000
+    assert 'class="smooth"' in html
+    assert "mean loss 1.000" in html
+
+
+def test_numbers_that_are_none_are_left_out_of_the_curve() -> None:
+    html = loss_curve({1: 1.0, 2: float("nan"), 3: float("inf"), 4: 0.5}, {}, EN)
+    assert "nan" not in html
+    assert "inf" not in html
+    assert loss_curve({1: float("nan")}, {}, EN) == ""
+
+
+def test_validation_points_have_their_own_dots_and_legend() -> None:
+    html = loss_curve({1: 1.0, 2: 0.5}, {2: 0.7}, ZH)
+    assert html.count('class="kept"') == 1
+    assert "未参与训练的样本" in html
+
+
+# --- the form --------------------------------------------------------------------------------------------
+
+
+def test_form_has_every_setting_of_the_recipe_in_both_languages() -> None:
+    for language in ("en", "zh"):
+        fields = training_view.form_fields(language, ())
+        assert [one.name for one in fields] == list(Recipe.model_fields)
+        assert all(one.title and one.help for one in fields)
+    titles = [one.title for one in training_view.form_fields("zh")]
+    assert "学习率" in titles
+
+
+def field(name: str) -> training_view.FormField:
+    return next(one for one in training_view.form_fields("en") if one.name == name)
+
+
+def test_limits_and_kinds_come_from_the_declaration() -> None:
+    assert (field("learning_rate").low, field("learning_rate").high, field("learning_rate").above) == (0, 1e-2, True)
+    assert field("schedule").choices == ("linear", "cosine", "constant")
+    assert (field("languages").kind, field("languages").choices) == ("several", ("en", "zh"))
+    assert (field("rank").kind, field("rank").low, field("rank").above) == ("whole", 1, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 0), ("epochs", None), ("rank", 0), ("rank", 1.5), ("dropout", 0.6), ("learning_rate", float("nan"))],
+)
+def test_value_out_of_range_is_refused_in_the_page_s_language(name: str, value: Any) -> None:
+    one = field(name)
+    with pytest.raises(QwenlabError) as caught:
+        training_view.checked([one], [value], EN)
+    assert one.title in caught.value.what
+
+
+def test_defaults_pass_the_check_and_make_the_same_recipe() -> None:
+    fields = training_view.form_fields("en")
+    values = training_view.checked(fields, [one.default for one in fields], EN)
+    assert Recipe(**values) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("samples", "epochs", "batch", "most", "steps"),
+    [(200, 2.0, 8, 0, 50), (200, 1.5, 8, 0, 38), (200, 2.0, 8, 4, 4), (3, 1.0, 8, 0, 1), (0, 2.0, 8, 0, 0)],
+)
+def test_steps_are_those_the_trainer_plans(samples: int, epochs: float, batch: int, most: int, steps: int) -> None:
+    from qwenlab.training import batches
+
+    assert training_view.steps_of(samples, epochs, batch, most) == steps
+    if samples:
+        assert len(batches.plan([10] * samples, epochs, batch, most, 7)) == steps
+
+
+def test_expected_time_follows_an_earlier_run_in_proportion() -> None:
+    earlier = Progress(state="finished", total=50, samples=200, tokens=100_000, seconds=1000.0)
+    assert training_view.expected(Recipe(), earlier, 800) == (200_000, 2000.0)
+    assert training_view.expected(Recipe(), Progress(), 800) is None
+
+
+def test_plan_names_what_is_trained_and_what_stands_in_the_way() -> None:
+    plan = Plan("after-sales", 200, 400, ["en"], steps=50, tokens=90_123, seconds=600, judged_by="run-1")
+    assert "200 of 400 samples" in training_view.data_lines(plan, EN)
+    assert "about 10 min judging by run-1" in training_view.plan_line(plan, EN)
+    assert "没有此模型会说的语言的样本" in training_view.data_lines(Plan("x", 0, 5, ["en"]), ZH)
+    assert "not saved" in training_view.data_lines(Plan("x", 5, 5, ["en"], unsaved=True), EN)
+    assert "no data set" in training_view.data_lines(None, EN)

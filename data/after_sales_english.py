@@ -158,7 +158,7 @@ STORIES: dict[str, list[str]] = {
         "The thing I bought from you stopped working after three days.",
         "What you sent me arrived broken.",
     ],
-    "missing_item": [
+    "missing": [
         "{np} {was} missing from the parcel.",
         "I opened the box and {np} {was} not inside.",
         "The parcel came but you forgot to pack {np}.",
@@ -169,11 +169,11 @@ STORIES: dict[str, list[str]] = {
         "The box was half empty, some of what I ordered was left out.",
         "One thing from the packing list was not in the parcel.",
     ],
-    "missing_item:tech,appliance": [
+    "missing:tech,appliance": [
         "{np} came without the power cable.",
         "The box of {np} had no manual and no screws in it.",
     ],
-    "delivery_delay": [
+    "delivery": [
         "I still haven't received {np}.",
         "I am still waiting for {np}, nothing has been delivered.",
         "{np} should have been here days ago.",
@@ -185,7 +185,7 @@ STORIES: dict[str, list[str]] = {
         "The delivery is very late and no one tells me anything.",
         "Your site said three days for delivery, and I am still waiting.",
     ],
-    "wrong_charge": [
+    "charge": [
         "You charged me {amt} twice for {np}.",
         "My card was charged {amt} for {np}, which is more than the price on your page.",
         "I was billed {amt} for {np} although I had a discount code.",
@@ -198,7 +198,7 @@ STORIES: dict[str, list[str]] = {
         "You charged my card twice for the same order.",
         "I was charged for express shipping that I never picked.",
     ],
-    "wrong_charge.send_invoice": [
+    "charge.invoice": [
         "I was overcharged for {np} and the bill shows the wrong total.",
         "You charged me {amt}, the price for {np} should be lower.",
         "You charged me twice for shipping and the bill is wrong too.",
@@ -218,7 +218,7 @@ STORIES: dict[str, list[str]] = {
         "I don't understand the tax line on the invoice for {np}.",
         "I have a question about the invoice I got by email.",
     ],
-    "cancel_order": [
+    "cancel": [
         "I ordered {np} by mistake.",
         "I don't want {np} any more, the order hasn't shipped yet.",
         "I found {np} cheaper elsewhere, and your page still says not shipped.",
@@ -229,7 +229,7 @@ STORIES: dict[str, list[str]] = {
         "I changed my mind before shipping and don't need this order any more.",
         "I accidentally placed the same order two times.",
     ],
-    "cancel_order.refund": [
+    "cancel.refund": [
         "I cancelled my order for {np}, but the money never came back.",
         "My order of {np} got cancelled and I am still out of pocket.",
         "I cancelled my order before it shipped, but the payment was not returned.",
@@ -296,7 +296,7 @@ REQUESTS: dict[str, list[str]] = {
         "I don't want a new one, just get {it} fixed.",
         "Could your workshop repair {it} under warranty?",
     ],
-    "missing_item.resend": [
+    "missing.resend": [
         "Please send me what is missing.",
         "Can you ship the missing part to me?",
         "Please resend the missing item.",
@@ -327,7 +327,7 @@ REQUESTS: dict[str, list[str]] = {
         "Could you look up the status of the return?",
         "Please find out where it is now.",
     ],
-    "send_invoice": [
+    "invoice": [
         "Please email me the invoice.",
         "Please send the invoice as a PDF.",
         "Can you send me the invoice?",
@@ -360,12 +360,12 @@ REQUESTS: dict[str, list[str]] = {
         "How long is the warranty for this?",
         "What does your warranty say about that?",
     ],
-    "missing_item.answer": [
+    "missing.answer": [
         "Did you split the order into two parcels?",
         "Was this meant to come separately?",
         "Is a second parcel planned, or how does this work?",
     ],
-    "wrong_charge.answer": [
+    "charge.answer": [
         "Can you explain this charge?",
         "What is this charge for?",
         "Please tell me why.",

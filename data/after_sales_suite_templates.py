@@ -156,63 +156,63 @@ ENGLISH = [
         "the {amt} to my PayPal, I don't want another one.",
     ),
     Template(
-        "en-missing-send", "missing_item", "resend", "normal", "house",
+        "en-missing-send", "missing", "resend", "normal", "house",
         "The carton came {on} and I counted three times: {n} {many} are missing. The slip in the carton lists "
         "them though. Could you send them on? Order {o}, thank you so much.",
         days=(0, 3),
     ),
     Template(
-        "en-missing-money", "missing_item", "refund", "low", "wear",
+        "en-missing-money", "missing", "refund", "low", "wear",
         "Got my delivery, but someone left the {one} out of it. By now I bought one in town, so simply refund the "
         "{amt}. It can wait until you are back from the holidays.",
     ),
     Template(
-        "en-delay-where", "delivery_delay", "track", "normal", "electric",
+        "en-delay-where", "delivery", "track", "normal", "electric",
         "Could somebody look into {o}? I bought {n} {many} {on} and so far nobody has delivered anything. What does "
         "the carrier's tracking say, where is the shipment?",
         days=(8, 25),
     ),
     Template(
-        "en-delay-again", "delivery_delay", "resend", "high", "house",
+        "en-delay-again", "delivery", "resend", "high", "house",
         "The postman swears he lost my package with the {one}. I can't wait another month, it's for my mum's 70th "
         "birthday this Sunday! Please send it out once more today. {o}",
     ),
     Template(
-        "en-delay-cancel", "delivery_delay", "cancel", "normal", "wear",
+        "en-delay-cancel", "delivery", "cancel", "normal", "wear",
         "Ordered {on}, promised within 48 hours, and the {one} is still not here. I've lost patience, so cancel "
         "the order for me. Number {o}.",
         days=(7, 20),
     ),
     Template(
-        "en-charge-back", "wrong_charge", "refund", "high", "house",
+        "en-charge-back", "charge", "refund", "high", "house",
         "My bank statement shows {amt} from your shop two times although I paid for {n} {many} only once. Refund "
         "the second charge at once or I'll dispute it with the bank. {o}",
     ),
     Template(
-        "en-charge-why", "wrong_charge", "answer", "normal", "electric",
+        "en-charge-why", "charge", "answer", "normal", "electric",
         "Hey there! Checkout said free delivery for the {one}, then {amt} extra came off my credit card. I bought it "
         "{on}. What was I charged for? Would love an explanation :)",
         days=(1, 9),
         dollars=(5, 25),
     ),
     Template(
-        "en-invoice-tax", "invoice", "send_invoice", "normal", "electric",
+        "en-invoice-tax", "invoice", "invoice", "normal", "electric",
         "For my expense report I require a VAT invoice for {n} {many}, {amt} altogether, bought {on}. Could you "
         "send the invoice to this address? Ta, Gareth",
     ),
     Template(
-        "en-invoice-later", "invoice", "send_invoice", "high", "house",
+        "en-invoice-later", "invoice", "invoice", "high", "house",
         "Hello, our auditor comes on Thursday and the invoice for order {o} is nowhere to be found, it's pressing. "
         "Send me a copy of that invoice straight away please.",
     ),
     Template(
-        "en-cancel-budget", "cancel_order", "cancel", "normal", "electric",
+        "en-cancel-budget", "cancel", "cancel", "normal", "electric",
         "We went over budget this month, sadly. Kindly cancel {o}, that is {n} {many} I ordered {on}. As far as I "
         "can see nothing has left your warehouse.",
         days=(0, 2),
     ),
     Template(
-        "en-cancel-then", "cancel_order", "cancel", "low", "wear",
+        "en-cancel-then", "cancel", "cancel", "low", "wear",
         "Morning! Looks like the {one} is sitting in my order list although I only meant to save it to my wish list. "
         "Not pressing, but could that order be cancelled before you ship it?",
         follow="Found it in the mail: order {o}, it was {amt}.",
@@ -262,53 +262,53 @@ CHINESE = [
         "这已经是第二回了，{one}又出故障，按什么都没反应。修我也不要，换我也不要，{amt}原路退款吧。",
     ),
     Template(
-        "zh-missing-send", "missing_item", "resend", "normal", "house",
+        "zh-missing-send", "missing", "resend", "normal", "house",
         "箱子是{d}送来的，数了三遍，还差{n}{m}{one}，装箱单上倒是写着的。请你们补寄一下，订单{o}，感谢！",
         days=(0, 3),
     ),
     Template(
-        "zh-missing-money", "missing_item", "refund", "low", "wear",
+        "zh-missing-money", "missing", "refund", "low", "wear",
         "货到了，唯独{one}忘记给我放了。我已经在商场另外买了，所以不必补寄，把{amt}退还给我即可，过完节再弄也行，不着急。",
     ),
     Template(
-        "zh-delay-where", "delivery_delay", "track", "normal", "electric",
+        "zh-delay-where", "delivery", "track", "normal", "electric",
         "麻烦看一下{o}这单，{d}买了{n}{m}{one}，到今天连影子都没见着。物流信息显示在哪里？帮忙查一查。",
         days=(8, 25),
     ),
     Template(
-        "zh-delay-again", "delivery_delay", "resend", "high", "house",
+        "zh-delay-again", "delivery", "resend", "high", "house",
         "快递小哥承认把我的{one}弄丢了。这是给我爸过七十大寿的，礼拜天就要，今天务必重新给我寄出！！{o}",
     ),
     Template(
-        "zh-delay-cancel", "delivery_delay", "cancel", "normal", "wear",
+        "zh-delay-cancel", "delivery", "cancel", "normal", "wear",
         "{d}下单时承诺48小时送达，{one}到现在还没送来，我不等了，这个订单给我取消。编号是{o}。",
         days=(7, 20),
     ),
     Template(
-        "zh-charge-back", "wrong_charge", "refund", "high", "house",
+        "zh-charge-back", "charge", "refund", "high", "house",
         "只买了一回{n}{m}{one}，银行短信却显示你们店扣了两回{amt}。多扣的那笔立刻退给我，否则我找银行和媒体！订单{o}",
     ),
     Template(
-        "zh-charge-why", "wrong_charge", "answer", "normal", "electric",
+        "zh-charge-why", "charge", "answer", "normal", "electric",
         "{d}买{one}，结账时写着免运费，信用卡却又被多扣{amt}，我想知道为什么会多收这笔钱？",
         days=(1, 9),
         dollars=(5, 25),
     ),
     Template(
-        "zh-invoice-tax", "invoice", "send_invoice", "normal", "electric",
+        "zh-invoice-tax", "invoice", "invoice", "normal", "electric",
         "单位要报销，{d}买的{n}{m}{one}，合计{amt}，请给我开一张增值税专用发票，电子版就行。",
     ),
     Template(
-        "zh-invoice-later", "invoice", "send_invoice", "high", "house",
+        "zh-invoice-later", "invoice", "invoice", "high", "house",
         "您好，审计礼拜四就来查账，{o}这一单的发票怎么都找不着了，非常着急，请马上再发我一份发票。",
     ),
     Template(
-        "zh-cancel-budget", "cancel_order", "cancel", "normal", "electric",
+        "zh-cancel-budget", "cancel", "cancel", "normal", "electric",
         "这个月超支了，{d}下的{n}{m}{one}不能要了。我看仓库那边还没出库，{o}这单替我取消一下。",
         days=(0, 2),
     ),
     Template(
-        "zh-cancel-then", "cancel_order", "cancel", "low", "wear",
+        "zh-cancel-then", "cancel", "cancel", "low", "wear",
         "早！本来只想把{one}加进收藏，没想到直接下了单。还没出库的话，能否把订单取消？这个不急的。",
         follow="邮件里找到了，订单是{o}，{amt}。",
         later=("order_id", "amount"),

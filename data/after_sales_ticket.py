@@ -26,11 +26,11 @@ ACTIONS: dict[str, dict[str, int]] = {
     "return": {"refund": 6, "answer": 2, "track": 2},
     "exchange": {"replace": 7, "refund": 2, "answer": 1},
     "repair": {"repair": 7, "replace": 3, "refund": 2, "answer": 1},
-    "missing_item": {"resend": 6, "refund": 3, "answer": 1},
-    "delivery_delay": {"track": 5, "resend": 2, "refund": 2, "cancel": 2},
-    "wrong_charge": {"refund": 6, "answer": 2, "send_invoice": 1},
-    "invoice": {"send_invoice": 7, "answer": 2},
-    "cancel_order": {"cancel": 7, "refund": 2},
+    "missing": {"resend": 6, "refund": 3, "answer": 1},
+    "delivery": {"track": 5, "resend": 2, "refund": 2, "cancel": 2},
+    "charge": {"refund": 6, "answer": 2, "invoice": 1},
+    "invoice": {"invoice": 7, "answer": 2},
+    "cancel": {"cancel": 7, "refund": 2},
     "question": {"answer": 9},
 }
 

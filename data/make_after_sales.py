@@ -44,7 +44,7 @@ CHINESE_COUNTS = "零一两三四五六七八九十"
 SAID = {"order_id": 0.66, "product": 0.76, "quantity": 0.48, "amount": 0.42, "date": 0.46}
 SAID_BY_INTENT: dict[str, dict[str, float]] = {
     "question": {"order_id": 0.05, "date": 0.0, "quantity": 0.4, "amount": 0.35},
-    "wrong_charge": {"amount": 0.8, "product": 0.6},
+    "charge": {"amount": 0.8, "product": 0.6},
     "invoice": {"product": 0.65},
 }
 # What one piece costs, in dollars; "" is an order of which no product is named.
@@ -57,7 +57,7 @@ PRICES = {
     "pantry": (7, 40),
 }
 # Kinds of product that a matter fits; the days between the order and the message.
-GOODS_MATTERS = ("return", "exchange", "repair", "missing_item", "delivery_delay")
+GOODS_MATTERS = ("return", "exchange", "repair", "missing", "delivery")
 DURABLE = ("tech", "appliance", "wear", "home")
 KINDS = {"exchange": DURABLE, "repair": DURABLE, "question": DURABLE}
 FEW, MANY = (1, 1, 1, 2, 2, 2, 2, 3, 3, 4), (2, 2, 3, 3, 4, 5, 6, 8, 10)
@@ -66,9 +66,9 @@ DAYS_AGO = {
     "return": (1, 24),
     "return.track": (8, 24),
     "repair": (12, 40),
-    "delivery_delay": (7, 25),
-    "cancel_order": (0, 3),
-    "cancel_order.refund": (5, 16),
+    "delivery": (7, 25),
+    "cancel": (0, 3),
+    "cancel.refund": (5, 16),
 }
 
 
@@ -136,7 +136,7 @@ class Facts:
 
     def just_delivered(self) -> bool:
         """Whether the day that is said can only be the day of delivery."""
-        arrived = self.intent in ("return", "exchange", "missing_item")
+        arrived = self.intent in ("return", "exchange", "missing")
         return arrived and self.date is not None and (self.received - self.date).days <= 3
 
     def ticket(self) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def pick_request(facts: Facts) -> str:
     requests = WORDS[facts.lang].REQUESTS
     key = f"{facts.intent}.{facts.action}"
     request = facts.rng.choice(requests.get(key) or requests[facts.action])
-    if facts.name is None and facts.lang == "en" and facts.intent in ("missing_item", "repair"):
+    if facts.name is None and facts.lang == "en" and facts.intent in ("missing", "repair"):
         request = request.replace("{it}", "it")
     return request
 
@@ -227,7 +227,7 @@ def write_message(facts: Facts) -> str:
 
 def _with_clause(facts: Facts, story: str, left: list[str]) -> tuple[str, list[str]]:
     """Sometimes a fact stands right at the product: 'the kettle I bought on March 3'."""
-    if facts.intent in ("cancel_order", "question") or "{np}" not in story or facts.rng.random() < 0.55:
+    if facts.intent in ("cancel", "question") or "{np}" not in story or facts.rng.random() < 0.55:
         return story, left
     starts = story.startswith("{np}")
     if facts.lang == "zh":
@@ -287,7 +287,7 @@ def follow_up(facts: Facts) -> str | None:
     if f"{facts.intent}.{facts.action}" in WORDS[facts.lang].STORIES or facts.intent in (
         "invoice",
         "return",
-        "cancel_order",
+        "cancel",
     ):
         others = []  # the story itself says what they want
     options = [] if facts.intent == "question" else ["order_fix" if facts.order_id else "order_id"]

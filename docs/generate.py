@@ -1,14 +1,20 @@
-"""Writes docs/cli.md and docs/recipe.md from the program itself; a test fails when they are stale."""
+"""Writes what would go stale: docs/cli.md and docs/recipe.md from the program, README's scoreboard from demo runs.
+
+python docs/generate.py                       all of them
+python docs/generate.py --demo RESULT.json    first keep the JSON that `qwenlab demo --json` printed
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from qwenlab import cli
 from qwenlab.training.recipe import Recipe
-
-HERE = Path(__file__).parent
 
 
 def cli_page() -> str:
@@ -57,8 +63,41 @@ def recipe_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"cli.md": cli_page, "recipe.md": recipe_page}
+def readme_page() -> str:
+    """README.md with the scoreboards of the kept demo runs between its two marks."""
+    text = (HERE.parent / "README.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    boards = [_scoreboard(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(KEPT.glob("*.json"))]
+    return before + MARKS[0] + "\n" + "\n".join(boards) + MARKS[1] + after
+
+
+def _scoreboard(demo: dict[str, Any]) -> str:
+    lines = [f"`make demo MODEL={demo['model']}`, {demo['cases']} cases:", ""]
+    lines += ["| | strict JSON | usable as is | fields right | all fields right | tokens/s | size |"]
+    lines += ["|---|---:|---:|---:|---:|---:|---:|"]
+    for row in demo["contestants"]:
+        rates = [f"{100 * row[measure]:.1f} %" for measure in ("strict", "usable", "field_accuracy", "document_exact")]
+        cells = [row["name"], *rates, f"{row['tokens_per_s']:.0f}", f"{row['bytes'] / 1e6:.0f} MB"]
+        lines.append("| " + " | ".join(cells) + " |")
+    stages = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in demo["seconds"].items() if name != "model")
+    lines += ["", f"Minutes on 2 CPU cores: {stages}. Largest logit difference between adapter and merged model: "]
+    lines[-1] += f"{demo['merge_proof']['max_logit_difference']:.1g} (float32)."
+    return "\n".join([*lines, ""])
+
+
+HERE = Path(__file__).parent
+KEPT = HERE / "demo"
+MARKS = ("<!-- scoreboard: kept by docs/generate.py -->", "<!-- end of scoreboard -->")
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "recipe.md": recipe_page, "../README.md": readme_page}
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--demo"]:
+        demo = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+        kept = ("model", "cases", "contestants", "seconds", "merge_proof", "verdicts")
+        KEPT.mkdir(exist_ok=True)
+        (KEPT / f"{demo['model']}.json").write_text(
+            json.dumps({key: demo[key] for key in kept}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
     for file, page in PAGES.items():
         (HERE / file).write_text(page(), encoding="utf-8")

@@ -6,7 +6,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from qwenlab import files
@@ -27,11 +26,6 @@ from qwenlab.workspace import SHIPPED, Workspace
 
 DATA = "data/after-sales.train.json"
 SUITE = "after-sales-tickets"
-RECIPES: dict[str, dict[str, Any]] = {
-    "qwen2.5-coder-0.5b": {"epochs": 1.5, "learning_rate": 4e-4},
-    "smollm2-135m": {"epochs": 3, "learning_rate": 1e-3},
-}
-"""What each catalogue model is trained with here; docs/benchmarks.md says how they were chosen."""
 
 
 def add_verbs(verbs: Any) -> None:
@@ -93,7 +87,7 @@ def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _train(workspace: Workspace, model: str, max_steps: int | None, console: Console) -> Job:
-    values = {"model": model, "data": str(SHIPPED / DATA), **RECIPES.get(Path(model).name, {})}
+    values = {"model": model, "data": str(SHIPPED / DATA), **recipes.recommended(model)}
     if max_steps:
         values["max_steps"] = max_steps
     job = runs.create(workspace, recipes.read(values))

@@ -114,7 +114,7 @@ def run_contestants(
     pool, last_base = ModelPool(), ""
 
     def show(progress: runner.Progress) -> None:
-        fraction = (progress.index + progress.done / max(1, progress.total)) / max(1, progress.contestants)
+        fraction = (at + progress.done / max(1, progress.total)) / len(specs)
         console.progress(
             f"testing {name}",
             fraction,
@@ -126,7 +126,7 @@ def run_contestants(
 
     stop = console.job.asked_to_stop if console.job else lambda: False
     result: Result | None = None
-    for name, spec in specs:
+    for at, (name, spec) in enumerate(specs):
         base = spec.partition("+")[0]
         if base != last_base:
             pool.unload()  # one base in memory at a time

@@ -151,6 +151,18 @@ class Recipe(BaseModel):
     )
 
 
+RECOMMENDED: dict[str, dict[str, Any]] = {
+    "qwen2.5-coder-0.5b": {"epochs": 1, "batch_size": 4, "learning_rate": 3e-4},
+    "smollm2-135m": {"epochs": 3, "learning_rate": 8e-4},
+}
+"""What each catalogue model learns the shipped case with; docs/benchmarks.md says how it was chosen."""
+
+
+def recommended(model: str) -> dict[str, Any]:
+    """Settings that suit a model; a model that is not in the catalogue gets the defaults."""
+    return dict(RECOMMENDED.get(Path(model).name, {}))
+
+
 def read(values: dict[str, Any]) -> Recipe:
     """A checked recipe from plain values.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -56,7 +57,7 @@ class LabelTrainer(transformers.Trainer):
         chosen = targets != IGNORED  # before the float copy: a row rarely labels every kept position
         loss = torch.nn.functional.cross_entropy(logits[chosen].float(), targets[chosen], reduction="sum")
         loss = loss / (num_items_in_batch if num_items_in_batch is not None else chosen.sum())
-        return (loss, None) if return_outputs else loss
+        return (loss, {"loss": loss}) if return_outputs else loss
 
     def _get_train_sampler(self, *_: Any) -> SequentialSampler:
         return SequentialSampler(cast(Planned, self.train_dataset))  # the plan is the order
@@ -70,7 +71,6 @@ class Reporter(transformers.TrainerCallback):
         self.stopped = False
         self._began = self._saved = self._last = time.monotonic()
         self._first_step = 0
-        self._memory = psutil.Process()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clocks; after a resume they count from the first new step."""
@@ -95,7 +95,7 @@ class Reporter(transformers.TrainerCallback):
             learning_rate=logs["learning_rate"],
             tokens_per_s=tokens / (now - self._last),
             eta_seconds=per_step * (state.max_steps - step),
-            memory_bytes=self._memory.memory_info().rss,
+            memory_bytes=peak_memory(),
         )
         self._last = now
 
@@ -114,6 +114,16 @@ class Reporter(transformers.TrainerCallback):
         files.write_text(checkpoint / adapters.COMPLETE, "")
         self._saved = self._last = time.monotonic()
         self.job.report("saved", step=state.global_step)
+
+
+def peak_memory() -> int:
+    """The most memory this process has held so far, in bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def train(job: Job) -> bool:

@@ -49,7 +49,7 @@ def build(lab: Lab, t: Translator) -> None:
             value=suites.chosen_suite(lab),
             filterable=False,
             scale=1,
-            min_width=150,
+            min_width=200,
         )
         case = gr.Dropdown(label=t("compare_case"), choices=[], value=None, scale=2, min_width=200)
     columns = gr.HTML(
@@ -59,7 +59,7 @@ def build(lab: Lab, t: Translator) -> None:
         js_on_load=SCRIPT,
         apply_default_css=False,
     )
-    with gr.Group(visible=False) as keeping:
+    with gr.Column(visible=False) as keeping:
         right = gr.Textbox(label=t("compare_keep_answer"), lines=3, max_lines=14)
         with gr.Row():
             save = gr.Button(t("compare_keep_save"), variant="primary", size="sm")

@@ -39,8 +39,9 @@ def conversation(talk: Talk, t: Translator, step: Step | None = None) -> Html:
 
 def _exchange(exchange: Exchange, talk: Talk, t: Translator, first: bool, last: bool, step: Step | None) -> str:
     progress = _progress(step, t) if last and step is not None else NOTHING
+    reading = step is not None and step.doing == "answering"
     columns = "".join(
-        _column(reply, exchange, t, first, f"{at}" if last and not talk.busy else "", chosen=talk.keeping == at)
+        _column(reply, exchange, t, first, f"{at}" if last and not talk.busy else "", talk.keeping == at, reading)
         for at, reply in enumerate(exchange.replies)
     )
     return (
@@ -57,10 +58,12 @@ def _progress(step: Step, t: Translator) -> Html:
     return NOTHING
 
 
-def _column(reply: Reply, exchange: Exchange, t: Translator, first: bool, keep: str, chosen: bool) -> str:
+def _column(
+    reply: Reply, exchange: Exchange, t: Translator, first: bool, keep: str, chosen: bool, reading: bool
+) -> str:
     head = f'<div class="who"><b>{escape(reply.entrant.name)}</b> {_kind(reply.entrant, t)}</div>'
     about = _about(reply, t) if first else NOTHING
-    return f'<section class="column">{head}{about}{_said(reply, exchange, t, keep, chosen)}</section>'
+    return f'<section class="column">{head}{about}{_said(reply, exchange, t, keep, chosen, reading)}</section>'
 
 
 def _kind(entrant: Entrant, t: Translator) -> Html:
@@ -89,19 +92,21 @@ def _short(key: str, value: str) -> str:
     return value
 
 
-def _said(reply: Reply, exchange: Exchange, t: Translator, keep: str, chosen: bool) -> str:
+def _said(reply: Reply, exchange: Exchange, t: Translator, keep: str, chosen: bool, reading: bool) -> str:
     answer = reply.answer
     if answer is not None and answer.finish == "error":
         return notice("bad", t("compare_failed"), answer.error)
     if answer is None and not reply.text:
-        return f'<p class="waits">{badge("busy", t("compare_waits"))}</p>'
+        waits = t("compare_waits" if reading else "compare_queued")
+        return f'<p class="waits">{badge("busy" if reading else "none", waits)}</p>'
     cursor = '<span class="cursor"></span>' if answer is None else ""
-    words = escape(reply.text) if reply.text else Html(f'<span class="quiet">{escape(t("compare_no_words"))}</span>')
-    text = f'<pre class="reply" dir="auto">{words}{cursor}</pre>'
+    said = escape(reply.text) if reply.text else Html(f'<span class="quiet">{escape(t("compare_no_words"))}</span>')
+    text = f'<pre class="reply" dir="auto">{said}{cursor}</pre>'
     if answer is None:
         return text
     chips = " ".join([*_verdicts(reply, exchange, t), *_numbers(reply, t)])
-    below = answer_view.differences(reply.judgement.fields or (), t) if reply.judgement else NOTHING
+    whole = reply.judgement is not None and answer.finish != "stopped"
+    below = answer_view.differences(reply.judgement.fields or (), t) if whole and reply.judgement else NOTHING
     button = ""
     if keep:
         pressed = "true" if chosen else "false"
@@ -114,8 +119,8 @@ def _said(reply: Reply, exchange: Exchange, t: Translator, keep: str, chosen: bo
 
 def _verdicts(reply: Reply, exchange: Exchange, t: Translator) -> list[Html]:
     found = reply.judgement
-    if found is None:
-        return []
+    if found is None or (reply.answer is not None and reply.answer.finish == "stopped"):
+        return []  # half an answer is not judged
     json_wanted = found.fields is not None or (exchange.wanted.suite is not None and exchange.wanted.suite.is_json)
     chips = [answer_view.rung(found.reading.rung, t, json_wanted)]
     if found.violations is not None:

@@ -326,6 +326,7 @@ def ask(room: Room, talk: Talk, settings: Generation) -> Iterator[Step]:
             yield Step("waiting", number=ahead)
             time.sleep(LOOK_SECONDS)
         made = yield from _gather(room, talk, exchange)
+        yield Step("answering")
         for columns in _groups(talk, made):
             if talk.halted:
                 break

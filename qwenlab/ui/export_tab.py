@@ -16,10 +16,10 @@ from qwenlab.export.gptq import gptq_missing
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, catalogue
 from qwenlab.training import runs
-from qwenlab.ui import export_view, suites
+from qwenlab.ui import export_view, ladder, suites
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
-from qwenlab.ui.export_view import Ladder
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.ladder import Ladder
 from qwenlab.ui.roster import Entrant
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_tab import LIVE
@@ -45,7 +45,7 @@ def build(lab: Lab, t: Translator) -> None:
         visible=bool(_runs(lab)),
     )
     empty = gr.HTML(**LIVE)
-    with gr.Column(visible=bool(_runs(lab))) as ladder:
+    with gr.Column(visible=bool(_runs(lab))) as whole:
         with gr.Row():
             with gr.Column(**WIDE):
                 first = gr.HTML(**LIVE)
@@ -76,11 +76,11 @@ def build(lab: Lab, t: Translator) -> None:
     outputs = [first, second, third, ready, listed, merge, quantize, prove, verify, card]
 
     def look(name: str | None, chosen_form: str) -> tuple[Any, ...]:
-        every = export_view.exports_table(export_view.exports(lab.workspace), t)
+        every = export_view.exports_table(ladder.exports(lab.workspace), t)
         job = _run(lab, name)
         if job is None:
             return NOTHING, NOTHING, NOTHING, NOTHING, every, *(gr.update(interactive=False),) * 5
-        found = export_view.read_ladder(lab.workspace, job, chosen_form)
+        found = ladder.read_ladder(lab.workspace, job, chosen_form)
         return (
             export_view.merge_step(found, t),
             Html(export_view.quantize_step(found, t) + _unable(chosen_form, t)),
@@ -102,7 +102,7 @@ def build(lab: Lab, t: Translator) -> None:
 
     def begin(step: str) -> Any:
         def act(name: str | None, chosen_form: str, *rest: Any) -> tuple[Any, ...]:
-            found = export_view.read_ladder(lab.workspace, _needed(lab, name, t), chosen_form)
+            found = ladder.read_ladder(lab.workspace, _needed(lab, name, t), chosen_form)
             start_step(lab, found, step, t, *rest)
             return look(name, chosen_form)
 
@@ -113,12 +113,12 @@ def build(lab: Lab, t: Translator) -> None:
         return look(name, chosen_form)
 
     def write_card(name: str | None, chosen_form: str) -> tuple[Any, ...]:
-        put_on_card(export_view.read_ladder(lab.workspace, _needed(lab, name, t), chosen_form))
+        put_on_card(ladder.read_ladder(lab.workspace, _needed(lab, name, t), chosen_form))
         gr.Info(t("export_carded"))
         return look(name, chosen_form)
 
     both = [run, form]
-    poll(4, offered, t, [run], [run, empty, ladder])
+    poll(4, offered, t, [run], [run, empty, whole])
     poll(2, look, t, both, outputs)
     for choice in (run, form):
         listen(choice.input, look, t, both, outputs)
@@ -198,7 +198,7 @@ def _free_folder(parent: Path) -> Path:
 def stop_job(lab: Lab, key: str) -> None:
     """Do what a Stop or End-at-once button in a step says: "stop NAME" or "kill NAME"."""
     action, _, name = key.partition(" ")
-    known = export_view.export_jobs(lab.workspace)
+    known = ladder.export_jobs(lab.workspace)
     known += [Job(path.parent) for path in lab.workspace.results.glob("*/job.json")]
     job = next((one for one in known if one.id == name), None)
     if job is None or job.state() != "running":

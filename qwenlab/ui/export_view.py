@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import report
 from qwenlab.evals.compare import Verdict, sentence
@@ -21,156 +19,12 @@ from qwenlab.models import adapters
 from qwenlab.training import runs
 from qwenlab.ui import suites
 from qwenlab.ui.components import NOTHING, Html, badge, escape, notice, progress_bar, table
+from qwenlab.ui.ladder import Export, Ladder, adapter_time, started, verb_of
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import KILL_AFTER, goto, log_fold, model_title, stop_waits
-from qwenlab.workspace import Workspace
 
 KINDS = {"gguf": "GGUF", "gptq": "GPTQ"}
-SMALL = {"gguf": "int4", "gptq": "gptq-int4"}
-"""What the quantized folder of a run is called, after the run's name."""
 MEASURES = ("strict", "usable", "field_accuracy", "document_exact")
-
-
-# --- what lies there -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Export:
-    """A finished export folder with its manifest, its size in bytes, and when it was made (epoch seconds)."""
-
-    folder: Path
-    about: dict[str, Any]
-    bytes: int
-    made: float
-
-
-def read_export(folder: Path) -> Export | None:
-    """The export in that folder; None where there is none."""
-    manifest = folder / package.MANIFEST
-    try:
-        # The manifest is written when the weights stand; a model card made later does not touch it.
-        stamp = manifest.stat().st_mtime_ns
-        about = files.read_json(manifest)
-        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    except (OSError, QwenlabError):
-        return None
-    return Export(folder, about, size, stamp / 1e9) if isinstance(about, dict) else None
-
-
-def exports(workspace: Workspace) -> list[Export]:
-    """All exports, newest first."""
-    found = [read_export(path.parent) for path in workspace.exports.glob(f"[!.]*/{package.MANIFEST}")]
-    return sorted((one for one in found if one), key=lambda one: -one.made)
-
-
-def verb_of(job: Job) -> tuple[str, list[str]]:
-    """The verb that a job runs, and what follows it; ("", []) for anything else."""
-    try:
-        argv = [str(one) for one in files.read_json(job.folder / "job.json")["argv"]]
-    except (QwenlabError, KeyError, TypeError):
-        return "", []
-    rest = argv[1:] if argv[:1] == ["qwenlab"] else []
-    while rest and rest[0].startswith("--"):
-        rest = rest[2:]
-    return (rest[0], rest[1:]) if rest else ("", [])
-
-
-def export_jobs(workspace: Workspace) -> list[Job]:
-    """Merging, quantizing and checking jobs, newest first."""
-    found = sorted(workspace.jobs.glob("export-*/job.json"), key=lambda path: -path.stat().st_mtime_ns)
-    return [Job(path.parent) for path in found]
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """The three steps of one run in one format.
-
-    Attributes:
-        merged, small: the folders' exports, where they exist.
-        merging, quantizing, checking, proving: the newest job of each step.
-    """
-
-    workspace: Workspace
-    run: Job
-    form: str
-    merged: Export | None
-    small: Export | None
-    merging: Job | None
-    quantizing: Job | None
-    checking: Job | None
-    proving: Job | None
-
-    @property
-    def merged_folder(self) -> Path:
-        """Where the merged model goes."""
-        return self.workspace.exports / f"{self.run.id}-merged"
-
-    @property
-    def small_folder(self) -> Path:
-        """Where the quantized model goes."""
-        return self.workspace.exports / f"{self.run.id}-{SMALL[self.form]}"
-
-    @property
-    def last(self) -> Export | None:
-        """What would be handed over: the quantized folder, else the merged one."""
-        return self.small or self.merged
-
-    def working(self) -> Job | None:
-        """The step in progress."""
-        steps = (self.merging, self.quantizing, self.checking, self.proving)
-        return next((job for job in steps if job is not None and job.state() == "running"), None)
-
-    def contestants(self) -> list[tuple[str, str]]:
-        """(name, spec) of everyone that the proof asks."""
-        model = runs.recipe_of(self.run).model
-        found = [("base", model), ("adapter", f"{model}+{self.run.id}")]
-        if self.merged:
-            found.append(("merged", str(self.merged.folder)))
-        if self.small:
-            found.append(("int4", str(self.small.folder)))
-        return found
-
-
-def read_ladder(workspace: Workspace, run: Job, form: str) -> Ladder:
-    """How far a run has come, from folders alone."""
-    merged = workspace.exports / f"{run.id}-merged"
-    small = workspace.exports / f"{run.id}-{SMALL[form]}"
-    jobs = [(job, *verb_of(job)) for job in export_jobs(workspace)]
-
-    def newest(verb: str, *wanted: Path) -> Job | None:
-        names = {str(path) for path in wanted}
-        # A verb's target stands last but for flags; a source of the same name is another step's.
-        return next((job for job, name, rest in jobs if name == verb and names & set(_targets(verb, rest))), None)
-
-    return Ladder(
-        workspace,
-        run,
-        form,
-        read_export(merged),
-        read_export(small),
-        newest("merge", merged),
-        newest("quantize", small),
-        newest("verify", merged, small),
-        _proof_job(workspace, run, form),
-    )
-
-
-def _targets(verb: str, rest: Sequence[str]) -> list[str]:
-    if verb == "verify":
-        return list(rest[:1])
-    return [rest[at + 1] for at, word in enumerate(rest[:-1]) if word in ("-o", "--output")]
-
-
-def _proof_job(workspace: Workspace, run: Job, form: str) -> Job | None:
-    """The newest test that asked this run's merged model, and its quantized one in this format where any."""
-    other = {f"int4={workspace.exports / f'{run.id}-{SMALL[one]}'}" for one in SMALL if one != form}
-    found = sorted(workspace.results.glob("*/job.json"), key=lambda path: -path.stat().st_mtime_ns)
-    for path in found:
-        verb, rest = verb_of(Job(path.parent))
-        asked = set(rest)
-        if verb == "test" and f"merged={workspace.exports / f'{run.id}-merged'}" in asked and not other & asked:
-            return Job(path.parent)
-    return None
 
 
 # --- the steps -------------------------------------------------------------------------------------------
@@ -181,7 +35,7 @@ def merge_step(ladder: Ladder, t: Translator) -> Html:
     made, old = ladder.merged, False
     body = ""
     if made:
-        old = _adapter_time(ladder.run) > made.made
+        old = adapter_time(ladder.run) > made.made
         proof = made.about.get("proof") or {}
         body = f"<p><b>{size_words(made.bytes)}</b> <span class='path'>{escape(made.folder)}</span></p>"
         if proof:
@@ -223,8 +77,7 @@ def prove_step(ladder: Ladder, t: Translator) -> Html:
         except QwenlabError as error:
             shown, body = None, body + notice("bad", error.what, error.remedy)
         if shown is not None and shown.result.contestants and job.state() != "running":
-            began = (job.folder / "job.json").stat().st_mtime
-            old = any(made is not None and made.made > began for made in (ladder.merged, ladder.small))
+            old = _outdated(ladder)
             done = ladder.last if shown.result.complete else None
             body += _scores(ladder, shown, old, t)
     elif ladder.merged is None:
@@ -256,7 +109,7 @@ def _job_part(job: Job | None, made: Export | None, t: Translator, doing: str) -
     state = job.state()
     if state == "running":
         return running_bar(job, t, doing)
-    began = _started(job)
+    began = started(job)
     if state == "finished" or (made is not None and made.made > began):
         return NOTHING
     done = job.outcome() or {}
@@ -280,7 +133,7 @@ def running_bar(job: Job, t: Translator, doing: str) -> Html:
     elif fraction is not None and fraction >= 1:
         doing, fraction = t("export_loading"), None
     elif fraction is not None and fraction > 0.05 and left is None:
-        left = (time.time() - _started(job)) * (1 - fraction) / fraction
+        left = (time.time() - started(job)) * (1 - fraction) / fraction
     waits = stop_waits(job)
     if waits is None:
         return Html(progress_bar(t, fraction, doing, left) + _act("stop", job, t("export_stop")))
@@ -294,21 +147,30 @@ def _act(action: str, job: Job, words: str) -> str:
     return f'<button type="button" data-key="{action} {escape(job.id)}">{escape(words)}</button>'
 
 
-def _started(job: Job) -> float:
-    try:
-        return float(files.read_json(job.folder / "job.json")["started"])
-    except (QwenlabError, KeyError, TypeError, ValueError):
-        return 0.0
-
-
-def _adapter_time(run: Job) -> float:
-    try:
-        return (adapters.of_run(run.folder) / "adapter_model.safetensors").stat().st_mtime
-    except (QwenlabError, OSError):
-        return 0.0
-
-
 # --- the proof -------------------------------------------------------------------------------------------
+
+
+def _outdated(ladder: Ladder) -> bool:
+    """Whether something was made anew since the proof began."""
+    began = started(ladder.proving) if ladder.proving else 0.0
+    return any(made is not None and made.made > began for made in (ladder.merged, ladder.small))
+
+
+def proven(ladder: Ladder) -> bool | None:
+    """Whether the newest proof, of what stands there now, found no loss; None when nothing is proven yet.
+
+    A suite that cannot tell a difference counts as no loss, as the words beside it say.
+    """
+    job = ladder.proving
+    if job is None or job.state() != "finished" or _outdated(ladder):
+        return None
+    try:
+        shown = suites.read_result(job.folder)
+    except QwenlabError:
+        return None
+    if shown is None or not shown.result.complete:
+        return None
+    return all(one.code != "worse" for one in _quantizing(shown.result))
 
 
 def _scores(ladder: Ladder, shown: suites.Shown, old: bool, t: Translator) -> str:
@@ -319,7 +181,7 @@ def _scores(ladder: Ladder, shown: suites.Shown, old: bool, t: Translator) -> st
         return notice("warn", t("export_prove_old"), t("export_prove_old_do")) + body
     if not result.complete:
         return notice("warn", t("export_partial")) + body
-    quantizing = _quantizing(result.folder, (result.folder / RESULT).stat().st_mtime_ns, result)
+    quantizing = _quantizing(result)
     lines = [one for one in shown.verdicts if one.name == "adapter"] + quantizing
     body += "".join(f"<p>{escape(sentence(one, t.language))}</p>" for one in lines)
     if any(one.code == "worse" for one in quantizing):
@@ -332,12 +194,12 @@ def _scores(ladder: Ladder, shown: suites.Shown, old: bool, t: Translator) -> st
 _verdicts: dict[tuple[Path, int], list[Verdict]] = {}
 
 
-def _quantizing(folder: Path, stamp: int, result: Result) -> list[Verdict]:
+def _quantizing(result: Result) -> list[Verdict]:
     """The quantized model against the merged one; computed once for each state of the result."""
-    key = (folder, stamp)
+    written = result.folder / RESULT
+    key = (result.folder, written.stat().st_mtime_ns if written.exists() else 0)
     if key not in _verdicts:
-        names = {one.name for one in result.contestants}
-        both = {"merged", "int4"} <= names
+        both = {"merged", "int4"} <= {one.name for one in result.contestants}
         _verdicts[key] = [one for one in result.verdicts("merged") if one.name == "int4"] if both else []
     return _verdicts[key]
 
@@ -384,7 +246,7 @@ def _check_part(ladder: Ladder, t: Translator) -> Html:
     made = [one.made for one in (ladder.merged, ladder.small) if one]
     if job.state() != "finished":
         return _job_part(job, None, t, t("export_verifying"))
-    if not made or max(made) > _started(job):
+    if not made or max(made) > started(job):
         return NOTHING  # what was checked has been made anew
     found, name = last_json(job), Path(verb_of(job)[1][0]).name
     if found.get("ok"):
@@ -413,12 +275,17 @@ def handover(ladder: Ladder, t: Translator) -> Html:
     made = ladder.last
     if made is None:
         return Html(f'<div class="run"><p class="quiet">{escape(t("export_ready_none"))}</p></div>')
-    kind = str(made.about.get("kind", ""))
+    kind, found = str(made.about.get("kind", "")), proven(ladder)
+    verdict = {
+        None: badge("none", t("export_unproven")),
+        True: badge("ok", t("export_proven")),
+        False: badge("bad", t("export_lost")),
+    }[found]
     there = "\n".join(line.strip() for line in package.SERVING.get(kind, "").splitlines())
     here = f'qwenlab serve "{made.folder}"'
     return Html(
         f'<div class="run"><div class="head"><b>{escape(t("export_ready"))}</b>'
-        f"<span>{escape(made.folder.name)}</span><span>{size_words(made.bytes)}</span></div>"
+        f"<span>{escape(made.folder.name)}</span><span>{size_words(made.bytes)}</span>{verdict}</div>"
         f'<p class="path">{escape(made.folder)}</p>'
         f'<p>{escape(t("export_serve"))}</p><pre class="command">{escape(there)}</pre>'
         f'<p>{escape(t("export_serve_here"))}</p><pre class="command">{escape(here)}</pre></div>'

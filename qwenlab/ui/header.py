@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qwenlab.errors import QwenlabError
+from qwenlab.ui import suites
 from qwenlab.ui.components import Html, badge, escape
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
@@ -26,7 +27,7 @@ def context_line(lab: Lab, t: Translator) -> Html:
         _part("tab_data", t("header_data"), _data(lab, t)),
         _part("tab_train", t("header_model"), escape(Path(lab.model_name()).name)),
         _part("tab_train", t("header_run"), _run(lab, t)),
-        _part("tab_test", t("header_suite"), escape(Path(lab.choices.suite).stem or t("header_none"))),
+        _part("tab_test", t("header_suite"), escape(suites.chosen_suite(lab) or t("header_none"))),
     ]
     languages = " | ".join(
         f"<b>{name}</b>" if code == t.language else f'<a href="/{code}/" lang="{code}">{name}</a>'

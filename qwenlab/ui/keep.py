@@ -45,8 +45,8 @@ def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, orig
         sample = Sample.make(_free_id(document, origin), turns)
         wrong = [one for one in checks.check_sample(sample, 0, document.schema_for(sample)) if one.severity == "error"]
         if wrong:
-            words = " ".join(" ".join(checks.explain(one.code, one.detail, t.language)) for one in wrong[:3])
-            return notice("bad", t("compare_keep_wrong"), words)
+            reasons = dict.fromkeys(" ".join(checks.explain(one.code, one.detail, t.language)) for one in wrong)
+            return notice("bad", t("compare_keep_wrong"), " ".join([*reasons][:3]))
         others_edits = document.dataset.edited
         document.change(Change(len(document.samples), None, sample))
         before = document.dataset.path

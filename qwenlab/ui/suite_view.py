@@ -122,10 +122,14 @@ class Matrix:
 # --- overview --------------------------------------------------------------------------------------------
 
 
-def overview(shown: Shown | None, t: Translator) -> Html:
-    """Scoreboard, verdicts in words, thresholds, leaks, and accuracy field by field."""
+def overview(shown: Shown | None, t: Translator, chosen: bool = False) -> Html:
+    """Scoreboard, verdicts in words, thresholds, leaks, and accuracy field by field.
+
+    Args:
+        chosen: whether a result is chosen that has nothing to show yet.
+    """
     if shown is None:
-        return Html(f'<p class="quiet">{escape(t("test_none"))}</p>')
+        return Html(f'<p class="quiet">{escape(t("test_no_answers" if chosen else "test_none"))}</p>')
     result = shown.result
     if not any(one.scores for one in result.contestants):
         return Html(f'<p class="quiet">{escape(t("test_no_answers"))}</p>')

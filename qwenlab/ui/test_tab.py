@@ -77,7 +77,7 @@ def build(lab: Lab, t: Translator) -> None:
             matrix = gr.HTML(elem_id="test-matrix", **parts)
         with gr.Column(scale=1, min_width=320):
             case = gr.HTML(elem_id="test-case", **parts)
-            with gr.Group(visible=False) as keeping:
+            with gr.Column(visible=False) as keeping:
                 right = gr.Textbox(label=t("compare_keep_answer"), info=t("test_keep_burns"), lines=4, max_lines=14)
                 with gr.Row():
                     save = gr.Button(t("compare_keep_save"), variant="primary", size="sm")
@@ -107,7 +107,7 @@ def build(lab: Lab, t: Translator) -> None:
             _progress(lab, t),
             gr.update(interactive=running and job is not None and not job.asked_to_stop()),
             gr.update(choices=_results(lab, t), value=str(folder) if folder else None),
-            error or suite_view.overview(shown, t),
+            error or suite_view.overview(shown, t, chosen=folder is not None),
             suite_view.matrix(shown, now, t),
         )
 

@@ -135,9 +135,9 @@ def checked(fields: Sequence[FormField], values: Sequence[Any], t: Translator) -
 
 def number(value: float) -> str:
     """A number as people write it: 0.0003, 1,000,000, 2."""
-    if value == int(value):
+    if math.isfinite(value) and value == int(value):
         return f"{int(value):,}"
-    return f"{value:.10f}".rstrip("0")
+    return f"{value:.10f}".rstrip("0").rstrip(".")
 
 
 # --- before the start ------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from qwenlab.evals import runner
 from qwenlab.evals.suite import suite_from
 from qwenlab.jobs import Job
 from qwenlab.training.recipe import Recipe
-from qwenlab.ui import export_tab, export_view
-from qwenlab.ui.export_view import Ladder
+from qwenlab.ui import export_tab, export_view, ladder
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.ladder import Ladder
 from qwenlab.ui.texts import Translator
 from qwenlab.workspace import Workspace
 
@@ -62,12 +62,12 @@ def a_job(workspace: Workspace, name: str, *words: str, seconds: float = 0.0) ->
     return job
 
 
-def ladder(workspace: Workspace, run: Job, form: str = "gguf") -> Ladder:
-    return export_view.read_ladder(workspace, run, form)
+def climbed(workspace: Workspace, run: Job, form: str = "gguf") -> Ladder:
+    return ladder.read_ladder(workspace, run, form)
 
 
 def test_nothing_done_yet_says_so_in_both_languages(workspace: Workspace, run: Job) -> None:
-    found = ladder(workspace, run)
+    found = climbed(workspace, run)
     assert "not done yet" in export_view.merge_step(found, EN)
     assert "请先合并" in export_view.quantize_step(found, ZH)
     assert found.last is None
@@ -80,11 +80,11 @@ def test_jobs_are_found_again_by_what_they_were_told(workspace: Workspace, run: 
     a_job(workspace, "export-3", "merge", "run-2", "-o", str(workspace.exports / "run-2-merged"), seconds=-30)
     quantizing = a_job(workspace, "export-4", "quantize", str(merged), "-o", str(small), "--format", "gguf")
     checking = a_job(workspace, "export-5", "verify", str(small), "--json")
-    found = ladder(workspace, run)
+    found = climbed(workspace, run)
     assert (found.merging and found.merging.id) == second.id
     assert (found.quantizing and found.quantizing.id) == quantizing.id
     assert (found.checking and found.checking.id) == checking.id
-    assert ladder(workspace, run, "gptq").quantizing is None
+    assert climbed(workspace, run, "gptq").quantizing is None
 
 
 def test_running_step_has_bar_time_left_and_stop_then_end_at_once(workspace: Workspace, run: Job) -> None:
@@ -92,42 +92,42 @@ def test_running_step_has_bar_time_left_and_stop_then_end_at_once(workspace: Wor
     job = a_job(workspace, "export-1", "merge", "run-1", "-o", str(target), seconds=-30)
     job._write_pid(os.getpid())
     job.report("progress", what="merging", fraction=0.5)
-    html = export_view.merge_step(ladder(workspace, run), EN)
+    html = export_view.merge_step(climbed(workspace, run), EN)
     assert "50 %" in html
     assert "30 s left" in html
     assert 'data-key="stop export-1"' in html
     job.stop()
-    assert 'data-key="kill export-1"' not in export_view.merge_step(ladder(workspace, run), EN)
+    assert 'data-key="kill export-1"' not in export_view.merge_step(climbed(workspace, run), EN)
     at(job.folder / "stop", -11)
-    assert 'data-key="kill export-1"' in export_view.merge_step(ladder(workspace, run), EN)
+    assert 'data-key="kill export-1"' in export_view.merge_step(climbed(workspace, run), EN)
 
 
 def test_second_step_is_refused_while_one_runs(workspace: Workspace, run: Job) -> None:
     job = a_job(workspace, "export-1", "merge", "run-1", "-o", str(workspace.exports / "run-1-merged"))
     job._write_pid(os.getpid())
     with pytest.raises(QwenlabError, match="in progress"):
-        export_tab.start_step(Lab(workspace), ladder(workspace, run), "merge", EN)
+        export_tab.start_step(Lab(workspace), climbed(workspace, run), "merge", EN)
 
 
 def test_quantizing_before_merging_is_refused(workspace: Workspace, run: Job) -> None:
     with pytest.raises(QwenlabError, match="Merge first"):
-        export_tab.start_step(Lab(workspace), ladder(workspace, run), "quantize", EN)
+        export_tab.start_step(Lab(workspace), climbed(workspace, run), "quantize", EN)
 
 
 def test_failed_step_says_reason_and_remedy_until_a_later_one_succeeds(workspace: Workspace, run: Job) -> None:
     job = a_job(workspace, "export-1", "merge", "run-1", "-o", str(workspace.exports / "run-1-merged"), seconds=-30)
     job.finish("failed", "The disk <is> full.", "Free some space.")
-    html = export_view.merge_step(ladder(workspace, run), EN)
+    html = export_view.merge_step(climbed(workspace, run), EN)
     assert "The disk &lt;is&gt; full." in html
     assert "Free some space." in html
     an_export(workspace, "run-1-merged", seconds=-5, kind="merged")
-    assert "disk" not in export_view.merge_step(ladder(workspace, run), EN)
+    assert "disk" not in export_view.merge_step(climbed(workspace, run), EN)
 
 
 def test_merged_export_shows_size_and_proof(workspace: Workspace, run: Job) -> None:
     proof = {"max_logit_difference": 2.1e-5, "prompts": 16, "same_next_token": 16}
     an_export(workspace, "run-1-merged", -5, size=2_000_000, kind="merged", proof=proof)
-    html = export_view.merge_step(ladder(workspace, run), EN)
+    html = export_view.merge_step(climbed(workspace, run), EN)
     assert "2 MB" in html
     assert "16 of 16 prompts" in html
     assert "2.1e-05" in html
@@ -136,18 +136,18 @@ def test_merged_export_shows_size_and_proof(workspace: Workspace, run: Job) -> N
 def test_what_was_made_before_the_step_above_it_is_out_of_date(workspace: Workspace, run: Job) -> None:
     an_export(workspace, "run-1-int4", -20, kind="gguf", format="GGUF Q4_K_M")
     an_export(workspace, "run-1-merged", -10, kind="merged")
-    found = ladder(workspace, run)
+    found = climbed(workspace, run)
     assert "out of date" in export_view.quantize_step(found, EN)
     assert "out of date" not in export_view.merge_step(found, EN)
     at(run.folder / "adapter" / "adapter_model.safetensors", 0)
-    assert "已过时" in export_view.merge_step(ladder(workspace, run), ZH)
+    assert "已过时" in export_view.merge_step(climbed(workspace, run), ZH)
 
 
 def test_handover_names_the_smallest_folder_and_its_commands(workspace: Workspace, run: Job) -> None:
     an_export(workspace, "run-1-merged", -10, kind="merged")
-    assert "vllm serve" in export_view.handover(ladder(workspace, run), EN)
+    assert "vllm serve" in export_view.handover(climbed(workspace, run), EN)
     small = an_export(workspace, "run-1-int4", -5, kind="gguf", format="GGUF Q4_K_M")
-    html = export_view.handover(ladder(workspace, run), EN)
+    html = export_view.handover(climbed(workspace, run), EN)
     assert str(small) in html
     assert "ollama create" in html
 
@@ -156,7 +156,7 @@ def test_exports_are_listed_newest_first_and_escaped(workspace: Workspace) -> No
     an_export(workspace, "old", -50, kind="merged")
     an_export(workspace, "new<x>", -5, kind="gguf", format="GGUF Q4_K_M")
     files.write_text(workspace.exports / "broken" / "qwenlab-export.json", "{oops")
-    found = export_view.exports(workspace)
+    found = ladder.exports(workspace)
     assert [one.folder.name for one in found] == ["new<x>", "old"]
     html = export_view.exports_table(found, EN)
     assert "new&lt;x&gt;" in html
@@ -172,7 +172,7 @@ def test_check_of_the_files_says_what_it_found(workspace: Workspace, run: Job, p
     job = a_job(workspace, "export-1", "verify", str(small), "--json", seconds=-5)
     files.write_text(job.folder / "log.txt", f"Loading ...\n{printed}\n")
     job.finish("finished")
-    assert words in export_view.prove_step(ladder(workspace, run), EN)
+    assert words in export_view.prove_step(climbed(workspace, run), EN)
 
 
 @pytest.fixture
@@ -180,13 +180,10 @@ def proof(workspace: Workspace, run: Job) -> Job:
     """A finished proof in which quantizing broke every answer."""
     merged = an_export(workspace, "run-1-merged", -100, kind="merged")
     small = an_export(workspace, "run-1-int4", -90, kind="gguf", format="GGUF Q4_K_M")
-    cases = [
-        {"id": f"c{at}", "language": "en", "turns": [{"role": "user", "content": f"q{at}"}], "expected": {"a": at}}
-        for at in range(12)
-    ]
+    cases = [{"id": f"c{at}", "prompt": f"q{at}", "expected": f"answer {at}"} for at in range(12)]
     suite = suite_from({"name": "tickets", "cases": cases}, "test")
     job = Job(workspace.results / "proof-1")
-    right = {f"q{at}": f'{{"a": {at}}}' for at in range(12)}
+    right = {f"q{at}": f"answer {at}" for at in range(12)}
     argv = ["qwenlab", "--workspace", str(workspace.root), "--job", str(job.folder), "test", "tickets"]
     argv += ["-c", f"adapter=smollm2-135m+{run.id}", "-c", f"merged={merged}", "-c", f"int4={small}"]
     files.write_json(job.folder / "job.json", {"kind": "test", "argv": argv, "started": time.time()})
@@ -197,25 +194,27 @@ def proof(workspace: Workspace, run: Job) -> Job:
 
 
 def test_proof_says_when_quantizing_made_it_worse(workspace: Workspace, run: Job, proof: Job) -> None:
-    found = ladder(workspace, run)
+    found = climbed(workspace, run)
     assert (found.proving and found.proving.id) == proof.id
     html = export_view.prove_step(found, EN)
     assert "worse beyond doubt" in html
     assert "100.0 %" in html
+    assert export_view.proven(found) is False
     assert "可以确定，量化使它变差了" in export_view.prove_step(found, ZH)
 
 
 def test_proof_of_models_made_anew_is_out_of_date(workspace: Workspace, run: Job, proof: Job) -> None:
     at(workspace.exports / "run-1-int4" / "qwenlab-export.json", 5)
-    html = export_view.prove_step(ladder(workspace, run), EN)
+    html = export_view.prove_step(climbed(workspace, run), EN)
     assert "made anew since" in html
     assert "beyond doubt" not in html
+    assert "not proven yet" in export_view.handover(climbed(workspace, run), EN)
 
 
 def test_scores_go_onto_the_model_card_and_the_sums_still_hold(workspace: Workspace, run: Job, proof: Job) -> None:
     from qwenlab.export import package
 
-    export_tab.put_on_card(ladder(workspace, run))
+    export_tab.put_on_card(climbed(workspace, run))
     for name in ("run-1-merged", "run-1-int4"):
         folder = workspace.exports / name
         assert "## Scorecard: tickets" in (folder / "README.md").read_text(encoding="utf-8")

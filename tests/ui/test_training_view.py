@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 
 from qwenlab import files
+from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
-from qwenlab.ui import training_view
+from qwenlab.ui import training_tab, training_view
+from qwenlab.ui.editor import EditorState, new_data_set
+from qwenlab.ui.lab import Lab
 from qwenlab.ui.loss_curve import loss_curve
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import Plan, Readers
+from qwenlab.workspace import Workspace
 
 EN, ZH = Translator("en"), Translator("zh")
 STEP = {"learning_rate": 1e-4, "tokens_per_s": 50.0, "eta_seconds": 120.0, "memory_bytes": 2_500_000_000}
@@ -77,7 +81,7 @@ def test_interrupted_run_says_from_where_it_would_go_on(tmp_path: Path, saved: b
         files.write_text(job.folder / "checkpoints" / "checkpoint-2" / "complete", "")
     html = shown(job)
     assert "interrupted" in html
-    assert ("step 2" in html.split('role="status"')[1]) is saved
+    assert ("the last save, step 2;" in html) is saved
     assert ("begins again from the first step" in html) is not saved
 
 
@@ -144,7 +148,7 @@ def test_axis_reaches_above_the_highest_loss_with_few_round_marks(highest: float
 
 
 def test_long_curve_is_thinned_smoothed_and_stays_small() -> None:
-    html = loss_curve({step: 1.0 for step in range(1, 20_001)}, {}, EN)
+    html = loss_curve(dict.fromkeys(range(1, 20_001), 1.0), {}, EN)
     assert len(html) < 60_000
     assert 'class="smooth"' in html
     assert "mean loss 1.000" in html
@@ -228,3 +232,62 @@ def test_plan_names_what_is_trained_and_what_stands_in_the_way() -> None:
     assert "没有此模型会说的语言的样本" in training_view.data_lines(Plan("x", 0, 5, ["en"]), ZH)
     assert "not saved" in training_view.data_lines(Plan("x", 5, 5, ["en"], unsaved=True), EN)
     assert "no data set" in training_view.data_lines(None, EN)
+
+
+# --- the model and the start -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    lab = Lab(Workspace(tmp_path), model="smollm2-135m")
+    lab.choose(
+        dataset=str(new_data_set(lab.workspace, "mine", [Sample.make("a", [("user", "q"), ("assistant", "a")])]))
+    )
+    return lab
+
+
+def test_model_that_is_not_here_is_absent_then_fetched_then_ready(lab: Lab) -> None:
+    assert training_tab.fetching(lab, "smollm2-135m", EN)[0] == "absent"
+    job = Job(lab.workspace.jobs / "model-smollm2-135m")
+    files.write_json(job.folder / "job.json", {"kind": "model", "argv": [], "started": time.time()})
+    job.report("progress", what="downloading smollm2-135m", fraction=0.25)
+    state, words = training_tab.fetching(lab, "smollm2-135m", EN)
+    assert state == "absent"
+    assert "could not be fetched" in words
+    as_running(job)
+    state, words = training_tab.fetching(lab, "smollm2-135m", ZH)
+    assert state == "running"
+    assert "25 %" in words
+    job.finish("failed", "No network.", "Check the cable.")
+    state, words = training_tab.fetching(lab, "smollm2-135m", EN)
+    assert state == "absent"
+    assert "No network." in words
+    files.write_text(lab.workspace.models / "smollm2-135m" / "qwenlab-model.json", "{}")
+    assert training_tab.fetching(lab, "smollm2-135m", EN)[0] == "ready"
+
+
+def test_folder_that_is_no_model_is_said(lab: Lab, tmp_path: Path) -> None:
+    state, words = training_tab.fetching(lab, str(tmp_path / "<nowhere>"), EN)
+    assert state == "wrong"
+    assert "&lt;nowhere&gt;" in words
+
+
+def test_start_is_refused_with_unsaved_edits_or_beside_a_running_run(lab: Lab) -> None:
+    document = lab.document()
+    assert document is not None
+    EditorState(document).new_sample()
+    with pytest.raises(QwenlabError, match="not saved"):
+        training_tab.start_run(lab, {}, EN)
+    as_running(a_run(lab.workspace.runs / "run-1"))
+    with pytest.raises(QwenlabError, match="in progress"):
+        training_tab.start_run(lab, {}, EN)
+
+
+def test_samples_are_counted_again_after_an_edit_only(lab: Lab) -> None:
+    document, counts = lab.document(), training_tab.SampleCounts()
+    assert document is not None
+    first = counts.look(document)
+    assert first == {"en": 1}
+    assert counts.look(document) is first
+    EditorState(document).duplicate()
+    assert counts.look(document) == {"en": 2}

@@ -47,6 +47,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compare_waiting_remedy": ("Yours begins by itself.", "轮到时会自动开始。"),
     "compare_loading": ("Loading {name}, about {time}", "正在加载 {name}，大约 {time}"),
     "compare_waits": ("reading the message", "正在读取留言"),
+    "compare_queued": ("waiting", "等待中"),
     "compare_no_words": ("(no words)", "（没有内容）"),
     "compare_reload": ("The lab was started again meanwhile.", "程序已重新启动。"),
     "compare_reload_remedy": ("Reload this page.", "请刷新本页。"),

@@ -120,7 +120,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_failed": ("This step failed.", "这一步失败了。"),
     "export_busy": ("Another step is in progress.", "另一个步骤正在进行。"),
     "export_busy_do": ("Wait for it, or stop it.", "请等待或先停止它。"),
-    "export_ready": ("Ready to hand over", "可以交付"),
+    "export_ready": ("To hand over", "交付"),
+    "export_proven": ("no loss seen", "未见损失"),
+    "export_unproven": ("not proven yet", "尚未验证"),
     "export_ready_none": (
         "Once merged, the folder and the commands to serve it stand here.",
         "合并完成后，这里会显示文件夹和部署命令。",

@@ -23,7 +23,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "state_stopped": ("stopped", "已停止"),
     "state_failed": ("failed", "失败"),
     "state_interrupted": ("interrupted", "已中断"),
-    "coming": ("This tab is being built.", "此页正在建设中。"),
     "error_title": ("That did not work", "未能完成"),
     "error_unexpected": (
         "Something went wrong that the lab did not expect ({kind}). The details are in the window where the lab was "

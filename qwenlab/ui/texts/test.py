@@ -8,7 +8,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_language_en": ("English", "英文"),
     "test_language_zh": ("Chinese", "中文"),
     "test_language_all": ("all", "全部"),
-    "test_limit": ("Only the first cases (0: all)", "只测前几例（0：全部）"),
+    "test_limit": ("First cases (0: all)", "前几例（0：全部）"),
     "test_run": ("Run the test", "开始测试"),
     "test_result": ("Result", "结果"),
     "test_none": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,17 +113,6 @@ def run_contestants(
     leaked = leaks.leaked(suite, _questions(trained_on))
     pool, last_base = ModelPool(), ""
 
-    def show(progress: runner.Progress) -> None:
-        fraction = (at + progress.done / max(1, progress.total)) / len(specs)
-        console.progress(
-            f"testing {name}",
-            fraction,
-            seconds_left=progress.seconds_left,
-            contestant=name,
-            done=progress.done,
-            total=progress.total,
-        )
-
     stop = console.job.asked_to_stop if console.job else lambda: False
     result: Result | None = None
     for at, (name, spec) in enumerate(specs):
@@ -133,7 +122,7 @@ def run_contestants(
         last_base = base
         contestant = contestants.make(workspace, pool, name, spec)
         try:
-            result = runner.run(suite, [contestant], folder, show, stop, leaked)
+            result = runner.run(suite, [contestant], folder, _shown(console, at, len(specs)), stop, leaked)
         finally:
             contestant.close()
         del contestant  # its base must be free before the next one loads
@@ -143,6 +132,22 @@ def run_contestants(
     if result is None:
         raise QwenlabError("No contestant was named.", "Add --contestant NAME=MODEL.")
     return result
+
+
+def _shown(console: Console, at: int, contestants: int) -> Callable[[runner.Progress], None]:
+    """Shows the progress of the contestant at place `at` as part of the whole."""
+
+    def show(progress: runner.Progress) -> None:
+        console.progress(
+            f"testing {progress.contestant}",
+            (at + progress.done / max(1, progress.total)) / contestants,
+            seconds_left=progress.seconds_left,
+            contestant=progress.contestant,
+            done=progress.done,
+            total=progress.total,
+        )
+
+    return show
 
 
 def _questions(trained_on: Sequence[Path]) -> list[str]:

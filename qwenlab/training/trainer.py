@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import sys
 import time
@@ -26,6 +27,8 @@ from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_all
 from qwenlab.training.recipe import Recipe
 
 KEEP_CHECKPOINTS = 3
+TRIM_EVERY = 8
+"""Steps between returning freed memory; each time costs a few page faults."""
 
 
 class Planned(Dataset[Encoded]):
@@ -101,6 +104,8 @@ class Reporter(transformers.TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save when it is time or when a person asked to stop."""
+        if state.global_step % TRIM_EVERY == 0:
+            return_memory()
         if self.job.asked_to_stop() and state.global_step < state.max_steps:
             self.stopped = True
             control.should_save = control.should_training_stop = True
@@ -114,6 +119,17 @@ class Reporter(transformers.TrainerCallback):
         files.write_text(checkpoint / adapters.COMPLETE, "")
         self._saved = self._last = time.monotonic()
         self.job.report("saved", step=state.global_step)
+
+
+def return_memory() -> None:
+    """Give freed memory back to the system.
+
+    Batches of ever new lengths leave holes that glibc keeps: without this a run of 75 steps grew by two thirds.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+        if trim:
+            trim(0)
 
 
 def peak_memory() -> int:

@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = parser().parse_args(argv)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries' bars would tear ours
     workspace = Workspace(chosen.workspace.expanduser().resolve()) if chosen.workspace else Workspace.default()
     job = Job(chosen.job) if chosen.job else None
     console = Console(machine=getattr(chosen, "json", False), job=job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ PRESET_WORDS = {
     "thorough": "train_preset_thorough",
 }
 STARTS_WITH = "balanced"
+SUITED = ("learning_rate", "batch_size")
+"""Settings that differ by model; how long to train is the person's choice."""
 FETCHING = {"converting": "train_get_converting", "downloading": "train_get_downloading"}
 
 
@@ -48,7 +50,7 @@ def build(lab: Lab, t: Translator) -> None:
     shown = gr.State("")
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
-            _model(lab, t)
+            model = _model(lab, t)
             form = _form(lab, readers, t)
         with gr.Column(scale=3, min_width=320):
             picture = gr.HTML(**LIVE)
@@ -90,6 +92,7 @@ def build(lab: Lab, t: Translator) -> None:
     outputs = [picture, stop, resume, kill, listed]
     poll(2, look, t, [shown], outputs)
     listen(form.start.click, start, t, form.inputs, [shown, *outputs])
+    listen(model.change, suited, t, model, [form.input_of(name) for name in SUITED])
     listen(stop.click, lambda run: act(run, "stop"), t, shown, outputs)
     listen(resume.click, lambda run: act(run, "resume"), t, shown, outputs)
     listen(kill.click, lambda run: act(run, "kill"), t, shown, outputs)
@@ -124,8 +127,8 @@ def start_run(lab: Lab, values: dict[str, Any], t: Translator) -> Job:
 # --- the model -------------------------------------------------------------------------------------------
 
 
-def _model(lab: Lab, t: Translator) -> None:
-    """Which model learns: one of the catalogue, fetched on demand, or a folder."""
+def _model(lab: Lab, t: Translator) -> Any:
+    """Which model learns: one of the catalogue, fetched on demand, or a folder. Returns the dropdown."""
     chosen = gr.Dropdown(label=t("train_model"), choices=_models(lab, t), value=lab.model_name(), filterable=False)
     line = gr.HTML(**LIVE)
     with gr.Row():
@@ -182,6 +185,7 @@ def _model(lab: Lab, t: Translator) -> None:
     if not lab.listen:
         listen(use.click, use_folder, t, path, outputs)
         listen(path.submit, use_folder, t, path, outputs)
+    return chosen
 
 
 def _models(lab: Lab, t: Translator) -> list[tuple[str, str]]:
@@ -245,6 +249,10 @@ class Form:
     inputs: list[Any]
     start: Any
 
+    def input_of(self, name: str) -> Any:
+        """The component of a setting."""
+        return self.inputs[[field.name for field in self.fields].index(name)]
+
     def values(self, typed: list[Any], t: Translator) -> dict[str, Any]:
         """What was typed, checked. Raises QwenlabError, naming the setting."""
         return training_view.checked(self.fields, typed, t)
@@ -261,7 +269,8 @@ def _form(lab: Lab, readers: Readers, t: Translator) -> Form:
     # Epochs stand first, so that the preset finds them.
     fields = sorted(training_view.form_fields(t.language), key=lambda one: one.name != "epochs")
     with gr.Accordion(t("train_advanced"), open=False, elem_classes="files"), gr.Row():
-        inputs = [_input(one, t) for one in fields]
+        own = dict(zip(SUITED, suited(lab.model_name()), strict=True))
+        inputs = [_input(replace(one, default=own.get(one.name, one.default)), t) for one in fields]
     start = gr.Button(t("train_start"), variant="primary", size="md")
     expect = gr.HTML(**LIVE)
     form, samples = Form(fields, inputs, start), SampleCounts()
@@ -283,6 +292,12 @@ def _form(lab: Lab, readers: Readers, t: Translator) -> Form:
     listen(preset.input, lambda name: PRESETS[name], t, preset, inputs[0])
     listen(inputs[0].input, _preset_of, t, inputs[0], preset)
     return form
+
+
+def suited(model: str) -> tuple[Any, ...]:
+    """The values of SUITED that are recommended for a model."""
+    settings = recipes.read(recipes.recommended(model)).model_dump()
+    return tuple(settings[name] for name in SUITED)
 
 
 def _preset_of(epochs: float | None) -> str | None:

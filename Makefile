@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' requirements.txt)
 CHOSEN := $(if $(MODEL),--model $(MODEL))
 
-.PHONY: lab env demo test bench gptq docs clean
+.PHONY: lab env demo test bench gptq docs screenshots clean
 
 lab: env
 	$(BIN)/qwenlab models get $(or $(MODEL),qwen2.5-coder-0.5b)
@@ -61,6 +61,10 @@ gptq: .venv/.ready
 
 docs: env
 	$(BIN)/python docs/generate.py
+
+# Pictures for README, from the lab that runs on PORT.
+screenshots: .venv/.tested
+	$(BIN)/python docs/screenshots.py http://127.0.0.1:$(PORT)
 
 clean:
 	rm -rf .venv

@@ -68,3 +68,22 @@ def session_workspace(tmp_path_factory: pytest.TempPathFactory, smollm2: Path) -
     shared = Workspace(tmp_path_factory.mktemp("shared"))
     (shared.models / SMALL).symlink_to(smollm2, target_is_directory=True)
     return shared
+
+
+@pytest.fixture(scope="session")
+def random_adapter(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter on all linear layers that changes every answer: random, and far from zero."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from qwenlab.models import loading
+
+    torch.manual_seed(0)
+    lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    model = get_peft_model(loading.load(smollm2).model, lora)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save_pretrained(folder)
+    return folder

@@ -32,7 +32,6 @@ def merge(
         QwenlabError: adapter of another base, disk full, or a proof that failed.
     """
     adapters.check(adapter, base)
-    proof: dict[str, Any] = {}
 
     def make(folder: Path) -> None:
         import torch
@@ -46,7 +45,9 @@ def merge(
             file.chmod(0o644)
         del loaded, whole
         gc.collect()  # PEFT's cycles hold the weights, and the prover needs the room
-        proof.update(package.run_fresh("qwenlab.export.prove_merge", str(base), str(adapter), str(folder)))
+
+    def prove(folder: Path) -> dict[str, Any]:
+        return package.run_fresh("qwenlab.export.prove_merge", str(base), str(adapter), str(folder))
 
     known = catalogue.entry(base.name)
     described = {
@@ -55,8 +56,6 @@ def merge(
         "licence": known.licence if known else "that of the base model",
         "adapter_sha256": files.sha256(adapter / "adapter_model.safetensors"),
         "dtype": dtype,
-        "proof": proof,
         **about,
     }
-    package.build(target, "merged", described, make)
-    return proof
+    return package.build(target, "merged", described, make, prove)

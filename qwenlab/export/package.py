@@ -29,7 +29,13 @@ CARRIED = (
 )
 
 
-def build(target: Path, kind: str, about: dict[str, Any], make: Callable[[Path], None]) -> Path:
+def build(
+    target: Path,
+    kind: str,
+    about: dict[str, Any],
+    make: Callable[[Path], None],
+    prove: Callable[[Path], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Make an export folder whole or not at all.
 
     Args:
@@ -37,6 +43,10 @@ def build(target: Path, kind: str, about: dict[str, Any], make: Callable[[Path],
         kind: "merged", "gptq" or "gguf".
         about: where it comes from; stands in the manifest and on the model card.
         make: fills the folder it is given with weights and tokenizer.
+        prove: loads what was made in a fresh process; by default `prove_loading`.
+
+    Returns:
+        What the proof found; it also stands in the manifest.
 
     Raises:
         QwenlabError: when the target is somebody else's folder, or what was made does not load.
@@ -49,10 +59,10 @@ def build(target: Path, kind: str, about: dict[str, Any], make: Callable[[Path],
         staging.mkdir(parents=True)
         make(staging)
         _require(staging, kind)
-        files.write_json(staging / MANIFEST, {"kind": kind, **about})
+        proof = (prove or prove_loading)(staging)
+        files.write_json(staging / MANIFEST, {"kind": kind, **about, "proof": proof})
         write_card(staging, {})
         write_sums(staging)
-        prove_loading(staging)
         if target.exists():
             shutil.rmtree(target)
         staging.rename(target)
@@ -63,7 +73,7 @@ def build(target: Path, kind: str, about: dict[str, Any], make: Callable[[Path],
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return target
+    return proof
 
 
 def _require(folder: Path, kind: str) -> None:

@@ -15,7 +15,7 @@ GGUF_KINDS: dict[int, Literal["Q4_K_M", "Q5_K_M", "Q8_0", "F16"]] = {4: "Q4_K_M"
 """The GGUF type that each number of bits stands for."""
 
 
-def to_gguf(source: Path, target: Path, bits: int, progress: Progress) -> Path:
+def to_gguf(source: Path, target: Path, bits: int, progress: Progress) -> dict[str, Any]:
     """Quantize a Hugging Face folder into an export folder with one model.gguf.
 
     Raises:
@@ -28,7 +28,9 @@ def to_gguf(source: Path, target: Path, bits: int, progress: Progress) -> Path:
     )
 
 
-def to_gptq(source: Path, target: Path, bits: Literal[4, 8], calibration: Sequence[str], progress: Progress) -> Path:
+def to_gptq(
+    source: Path, target: Path, bits: Literal[4, 8], calibration: Sequence[str], progress: Progress
+) -> dict[str, Any]:
     """Quantize a Hugging Face folder with GPTQModel, calibrated on rendered training conversations.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,8 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
     precision.set_threads()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    # PEFT asks transformers in an old way; the person cannot do anything about it.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     kind = dtype or precision.dtype()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(

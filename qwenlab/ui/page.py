@@ -81,6 +81,9 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_text_color="white",
+        body_text_color_subdued="*neutral_500",  # the default is too pale to read at this size
+        block_info_text_color="*neutral_500",
+        block_title_text_color="*neutral_600",
         button_secondary_background_fill="*background_fill_primary",
         button_secondary_background_fill_hover="*background_fill_primary",
         button_secondary_border_color="*border_color_primary",

@@ -19,6 +19,7 @@ MINUTES = 60_000
 """In milliseconds."""
 
 
+@pytest.mark.timeout(1800)
 def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None:
     page = visit.page
 

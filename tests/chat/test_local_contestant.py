@@ -26,22 +26,6 @@ QUESTIONS = [
 
 
 @pytest.fixture(scope="module")
-def adapter(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter that changes the answers: random, and far from zero."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(0)
-    model = get_peft_model(loading.load(smollm2).model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.2)
-    folder = tmp_path_factory.mktemp("adapter")
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def pool() -> ModelPool:
     return ModelPool()
 
@@ -51,10 +35,12 @@ def answers(contestant: Any) -> list[str]:
     return [found[index].text for index in range(len(QUESTIONS))]
 
 
-def test_base_stays_the_untouched_base_after_any_switching(smollm2: Path, adapter: Path, pool: ModelPool) -> None:
+def test_base_stays_the_untouched_base_after_any_switching(
+    smollm2: Path, random_adapter: Path, pool: ModelPool
+) -> None:
     untouched = answers(LocalContestant("alone", loading.load(smollm2)))
     shared = pool.get(smollm2)
-    base, tuned = LocalContestant("base", shared), LocalContestant("tuned", shared, adapter)
+    base, tuned = LocalContestant("base", shared), LocalContestant("tuned", shared, random_adapter)
     first = answers(tuned)
     assert first != untouched, "otherwise this test shows nothing"
     assert answers(base) == untouched
@@ -62,9 +48,11 @@ def test_base_stays_the_untouched_base_after_any_switching(smollm2: Path, adapte
     assert answers(base) == untouched
 
 
-def test_columns_stream_together_and_say_what_each_says_alone(smollm2: Path, adapter: Path, pool: ModelPool) -> None:
+def test_columns_stream_together_and_say_what_each_says_alone(
+    smollm2: Path, random_adapter: Path, pool: ModelPool
+) -> None:
     shared = pool.get(smollm2)
-    both = [LocalContestant("base", shared), LocalContestant("tuned", shared, adapter)]
+    both = [LocalContestant("base", shared), LocalContestant("tuned", shared, random_adapter)]
     alone = [next(iter(one.answer(QUESTIONS[:1], SHORT)))[1].text for one in both]
     growing: list[tuple[int, int]] = []
     for columns in arena.stream(both, QUESTIONS[0], SHORT, threading.Event()):
@@ -109,13 +97,13 @@ def test_failing_contestant_leaves_the_other_column_alone(smollm2: Path, pool: M
 
 
 def test_adapter_of_another_base_is_refused_by_name(
-    smollm2: Path, adapter: Path, pool: ModelPool, tmp_path: Path
+    smollm2: Path, random_adapter: Path, pool: ModelPool, tmp_path: Path
 ) -> None:
     import json
     import shutil
 
     stranger = tmp_path / "stranger"
-    shutil.copytree(adapter, stranger)
+    shutil.copytree(random_adapter, stranger)
     (stranger / "qwenlab-adapter.json").write_text(json.dumps({"base": "another-model", "weights": "0" * 16}))
     with pytest.raises(QwenlabError, match="trained on another-model"):
         LocalContestant("x", pool.get(smollm2), stranger)

@@ -10,33 +10,14 @@ import pytest
 from qwenlab.errors import QwenlabError
 from qwenlab.export import package
 from qwenlab.export.merge import merge
-from qwenlab.models import loading
 
 pytestmark = pytest.mark.model
 
 
 @pytest.fixture(scope="module")
-def adapter(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random adapter on all linear layers."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(0)
-    model = get_peft_model(
-        loading.load(smollm2).model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.05)
-    folder = tmp_path_factory.mktemp("adapter")
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def merged(smollm2: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def merged(smollm2: Path, random_adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("exports") / "merged"
-    proof = merge(smollm2, adapter, target, title="A test", run="run-1")
+    proof = merge(smollm2, random_adapter, target, title="A test", run="run-1")
     assert proof["max_logit_difference"] < 1e-3
     assert proof["same_next_token"] == proof["prompts"] == 16
     return target
@@ -68,18 +49,18 @@ def test_sums_that_point_outside_are_refused(tmp_path: Path) -> None:
         package.check_sums(tmp_path)
 
 
-def test_rounding_to_bfloat16_is_measured_not_hidden(smollm2: Path, adapter: Path, tmp_path: Path) -> None:
-    proof = merge(smollm2, adapter, tmp_path / "merged", "bfloat16")
+def test_rounding_to_bfloat16_is_measured_not_hidden(smollm2: Path, random_adapter: Path, tmp_path: Path) -> None:
+    proof = merge(smollm2, random_adapter, tmp_path / "merged", "bfloat16")
     assert proof["max_logit_difference"] > 1e-3
     about = package.read_manifest(tmp_path / "merged")
     assert about["dtype"] == "bfloat16"
     assert about["proof"] == proof
 
 
-def test_folder_of_somebody_else_is_not_overwritten(smollm2: Path, adapter: Path, tmp_path: Path) -> None:
+def test_folder_of_somebody_else_is_not_overwritten(smollm2: Path, random_adapter: Path, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("mine")
     with pytest.raises(QwenlabError, match="holds other files"):
-        merge(smollm2, adapter, tmp_path)
+        merge(smollm2, random_adapter, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 

@@ -14,6 +14,8 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, Outcome
 from qwenlab.workspace import Workspace
 
+STOPPED_ZH = ("已手动停止。", "已完成的部分已保留。")
+
 
 def parser() -> argparse.ArgumentParser:
     """The parser with every verb; each verb's module adds its own."""
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     except QwenlabError as error:
         failure, code = error, FAILED
     except KeyboardInterrupt:
-        failure, code = QwenlabError("Stopped by you.", "What was finished is kept."), FAILED
+        failure, code = QwenlabError("Stopped by you.", "What was finished is kept.", zh=STOPPED_ZH), FAILED
     except Exception as error:
         from qwenlab.failures import explain
 
@@ -50,13 +52,13 @@ def main(argv: list[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        failure, code = QwenlabError(*explain(error)), FAILED
+        failure, code = explain(error), FAILED
     if failure:
         console.error(failure)
     if job:
         stopped = job.asked_to_stop() and (failure is None or code != FAILED)
         state: Outcome = "failed" if failure and not stopped else "stopped" if stopped else "finished"
-        job.finish(state, failure.what if failure else "", failure.remedy if failure else "")
+        job.finish(state, failure)
     return code
 
 

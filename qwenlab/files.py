@@ -22,7 +22,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
-        raise QwenlabError(f"Cannot write {path}: {error.strerror}.", "Check the folder's permissions.") from error
+        raise QwenlabError(
+            f"Cannot write {path}: {error.strerror}.",
+            "Check the folder's permissions.",
+            zh=(f"无法写入 {path}：{error.strerror}。", "请检查文件夹权限。"),
+        ) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -36,6 +40,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise QwenlabError(
             f"Cannot write {path}: {error.strerror}. The old file is unchanged.",
             "Free some disk space or choose another folder.",
+            zh=(f"无法写入 {path}：{error.strerror}。原文件没有改动。", "请释放磁盘空间，或选择其他文件夹。"),
         ) from error
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -71,9 +76,15 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise QwenlabError(f"There is no file {path}.", "Check the path.") from error
+        raise QwenlabError(
+            f"There is no file {path}.", "Check the path.", zh=(f"没有文件 {path}。", "请检查路径。")
+        ) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise QwenlabError(f"{path} is not valid JSON: {error}.", "Restore it from a copy or delete it.") from error
+        raise QwenlabError(
+            f"{path} is not valid JSON: {error}.",
+            "Restore it from a copy or delete it.",
+            zh=(f"{path} 不是合法的 JSON：{error}。", "请用备份恢复它，或删除它。"),
+        ) from error
 
 
 def sha256(path: Path) -> str:

@@ -7,7 +7,8 @@ A job is a folder:
     events.jsonl    what happened, appended as it happens; one JSON object a line
     log.txt         everything the worker printed
     stop            present once a person asked it to stop
-    done.json       written last: {"state": "finished" | "stopped" | "failed", "reason": ..., "remedy": ...}
+    done.json       written last: {"state": "finished" | "stopped" | "failed", "reason": ..., "remedy": ...};
+                    reason_zh and remedy_zh say the same in Chinese
 
 Closing the page or killing the lab changes nothing here, so a restarted lab sees the same picture.
 """
@@ -55,7 +56,11 @@ class Job:
             QwenlabError: when the job already runs.
         """
         if self.state() == "running":
-            raise QwenlabError(f"{self.id} is already running.", "Wait for it, or stop it first.")
+            raise QwenlabError(
+                f"{self.id} is already running.",
+                "Wait for it, or stop it first.",
+                zh=(f"{self.id} 正在运行。", "请等它结束，或先停止它。"),
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in ("stop", "done.json", "pid"):
             (self.folder / name).unlink(missing_ok=True)
@@ -118,7 +123,11 @@ class Job:
     def stop(self) -> None:
         """Ask the worker to save and stop; it does so within a step."""
         if self.state() != "running":
-            raise QwenlabError(f"{self.id} is not running.", "There is nothing to stop.")
+            raise QwenlabError(
+                f"{self.id} is not running.",
+                "There is nothing to stop.",
+                zh=(f"{self.id} 没有在运行。", "没有需要停止的任务。"),
+            )
         files.write_text(self.folder / "stop", "")
 
     def kill(self) -> None:
@@ -157,10 +166,14 @@ class Job:
         """Whether a person asked this job to stop."""
         return (self.folder / "stop").exists()
 
-    def finish(self, state: Outcome, reason: str = "", remedy: str = "") -> None:
+    def finish(self, state: Outcome, failure: QwenlabError | None = None) -> None:
         """Write the final marker; nothing may be written to the folder's results afterwards."""
-        self.report(state, reason=reason, remedy=remedy)
-        files.write_json(self.folder / "done.json", {"state": state, "reason": reason, "remedy": remedy})
+        words = {"reason": "", "remedy": ""}
+        if failure:
+            words = {"reason": failure.what, "remedy": failure.remedy}
+            words["reason_zh"], words["remedy_zh"] = failure.say("zh")
+        self.report(state, **words)
+        files.write_json(self.folder / "done.json", {"state": state, **words})
 
     # --- the process -------------------------------------------------------------------------------------
 

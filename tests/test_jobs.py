@@ -68,9 +68,15 @@ def test_worker_that_ended_without_marker_is_interrupted_and_its_words_are_kept(
 def test_finish_is_the_last_word(job: Job) -> None:
     job.folder.mkdir()
     job.report("step", number=1)
-    job.finish("failed", "The disk is full.", "Free some space.")
+    job.finish("failed", QwenlabError("The disk is full.", "Free some space.", zh=("磁盘已满。", "请释放一些空间。")))
     assert job.state() == "failed"
-    assert job.outcome() == {"state": "failed", "reason": "The disk is full.", "remedy": "Free some space."}
+    assert job.outcome() == {
+        "state": "failed",
+        "reason": "The disk is full.",
+        "remedy": "Free some space.",
+        "reason_zh": "磁盘已满。",
+        "remedy_zh": "请释放一些空间。",
+    }
 
 
 def test_half_written_event_waits_and_a_torn_one_is_passed_over(job: Job) -> None:

@@ -24,7 +24,11 @@ def parse(written: str) -> tuple[str, str]:
     if not equals or "/" in name or ":" in name:  # an equals sign inside a path or URL
         name, spec = Path(written.rstrip("/")).name, written
     if not name or not spec:
-        raise QwenlabError(f"The contestant {written!r} names no model.", "Write NAME=MODEL or NAME=MODEL+RUN.")
+        raise QwenlabError(
+            f"The contestant {written!r} names no model.",
+            "Write NAME=MODEL or NAME=MODEL+RUN.",
+            zh=(f"{written!r} 没有指定模型。", "请写成 名称=模型 或 名称=模型+训练。"),
+        )
     return name, spec
 
 
@@ -47,7 +51,11 @@ def make(workspace: Workspace, pool: ModelPool, name: str, spec: str) -> Contest
     gguf = path if path.suffix == ".gguf" else next(iter(sorted(path.glob("*.gguf"))), None) if path.is_dir() else None
     if gguf is not None and not (path / "config.json").exists():
         if adapter:
-            raise QwenlabError(f"No adapter can be put on the GGUF file {gguf.name}.", "Name the base model instead.")
+            raise QwenlabError(
+                f"No adapter can be put on the GGUF file {gguf.name}.",
+                "Name the base model instead.",
+                zh=(f"GGUF 文件 {gguf.name} 不能加载适配器。", "请改用基础模型。"),
+            )
         return GgufContestant(name, gguf)
     loaded = pool.get(catalogue.locate(workspace, model))
     return LocalContestant(name, loaded, adapters.find(workspace, adapter) if adapter else None)

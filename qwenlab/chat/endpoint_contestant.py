@@ -47,6 +47,10 @@ class EndpointContestant:
             raise QwenlabError(
                 f"The endpoint {self.url} does not list its models ({type(error).__name__}).",
                 "Check that the server runs, or name the model: URL#model.",
+                zh=(
+                    f"接口 {self.url} 没有列出它的模型（{type(error).__name__}）。",
+                    "请确认服务正在运行，或写明模型：URL#模型名。",
+                ),
             ) from error
 
     def describe(self) -> dict[str, str]:

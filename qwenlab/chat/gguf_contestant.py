@@ -47,7 +47,11 @@ class GgufContestant:
 
     def __init__(self, name: str, path: Path, slots: int = 8, threads: int | None = None) -> None:
         if not path.is_file():
-            raise QwenlabError(f"There is no GGUF file {path}.", "Check the path, or export the model again.")
+            raise QwenlabError(
+                f"There is no GGUF file {path}.",
+                "Check the path, or export the model again.",
+                zh=(f"没有 GGUF 文件 {path}。", "请检查路径，或重新导出模型。"),
+            )
         self._name = name
         self._path = path
         self._slots = slots
@@ -221,12 +225,18 @@ class GgufContestant:
                 raise QwenlabError(
                     f"llama.cpp cannot render this chat with the template of {self._path}: {error}.",
                     "Check that the roles take turns and that the file carries a chat template.",
+                    zh=(
+                        f"llama.cpp 无法用 {self._path} 的模板渲染这段对话：{error}。",
+                        "请检查角色是否交替，以及文件是否带有聊天模板。",
+                    ),
                 ) from error
             return found
 
     def _unreadable(self) -> QwenlabError:
         return QwenlabError(
-            f"llama.cpp cannot load {self._path}.", "The file may be cut short or too big: export it again."
+            f"llama.cpp cannot load {self._path}.",
+            "The file may be cut short or too big: export it again.",
+            zh=(f"llama.cpp 无法加载 {self._path}。", "文件可能不完整或太大，请重新导出。"),
         )
 
 

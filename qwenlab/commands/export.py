@@ -104,7 +104,11 @@ def quantize_folder(
     from qwenlab.export import quantize as quantizing
 
     if not (source / "config.json").exists():
-        raise QwenlabError(f"{source} is not a model folder.", "Name a folder made by `qwenlab merge`.")
+        raise QwenlabError(
+            f"{source} is not a model folder.",
+            "Name a folder made by `qwenlab merge`.",
+            zh=(f"{source} 不是模型文件夹。", "请指定由 `qwenlab merge` 生成的文件夹。"),
+        )
 
     def show(what: str, done: float) -> None:
         console.progress(f"quantizing {form}", done, step=what)
@@ -113,7 +117,11 @@ def quantize_folder(
         quantizing.to_gguf(source.absolute(), target.absolute(), bits, show)
         return
     if bits not in (4, 8):
-        raise QwenlabError(f"GPTQ has no {bits} bits here.", "Choose 4 or 8.")
+        raise QwenlabError(
+            f"GPTQ has no {bits} bits here.",
+            "Choose 4 or 8.",
+            zh=(f"这里的 GPTQ 不支持 {bits} 位。", "请选择 4 或 8。"),
+        )
     rows = _calibration(workspace, source, data)
     quantizing.to_gptq(source.absolute(), target.absolute(), 4 if bits == 4 else 8, rows, show)
 
@@ -127,7 +135,11 @@ def _calibration(workspace: Workspace, source: Path, data: Path | None) -> list[
     run = str(files.read_json(manifest).get("run", "")) if manifest.exists() else ""
     path = data or (workspace.runs / run / "data.json")
     if not path.is_file():
-        raise QwenlabError("There is no data to calibrate on.", "Name a train.json with --data.")
+        raise QwenlabError(
+            "There is no data to calibrate on.",
+            "Name a train.json with --data.",
+            zh=("没有可用于校准的数据。", "请用 --data 指定一个 train.json。"),
+        )
     tokenizer = loading.load_tokenizer(source)
     samples = [sample for sample in DataSet.open(path).samples if not sample.broken() and sample.turns]
     if run and (workspace.runs / run).exists():

@@ -74,7 +74,11 @@ def ensure(workspace: Workspace, name: str, console: Console, source: str = "pyp
         if Path(name).expanduser().exists():
             return catalogue.locate(workspace, name)
         names = [one.name for one in catalogue.CATALOGUE]
-        raise QwenlabError(f"There is no model {name}.{nearest(name, names)}", f"Known: {', '.join(names)}.")
+        raise QwenlabError(
+            f"There is no model {name}.{nearest(name, names)}",
+            f"Known: {', '.join(names)}.",
+            zh=(f"没有模型 {name}。{nearest(name, names, 'zh')}", f"可用：{'、'.join(names)}。"),
+        )
     return fetch.get(workspace, entry, lambda what, done: console.progress(f"{what} {name}", done), source)
 
 
@@ -83,12 +87,24 @@ def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Con
     from qwenlab.models.convert import gguf_to_folder
 
     if chosen.source.suffix != ".gguf" or not chosen.source.is_file():
-        raise QwenlabError(f"{chosen.source} is not a GGUF file.", "Name a file that ends in .gguf.")
+        raise QwenlabError(
+            f"{chosen.source} is not a GGUF file.",
+            "Name a file that ends in .gguf.",
+            zh=(f"{chosen.source} 不是 GGUF 文件。", "请指定以 .gguf 结尾的文件。"),
+        )
     if chosen.target.exists():
-        raise QwenlabError(f"{chosen.target} exists already.", "Name a new folder.")
+        raise QwenlabError(
+            f"{chosen.target} exists already.",
+            "Name a new folder.",
+            zh=(f"{chosen.target} 已存在。", "请指定一个新文件夹。"),
+        )
     needed = chosen.source.stat().st_size * 4
     if shutil.disk_usage(chosen.target.absolute().parent).free < needed:
-        raise QwenlabError(f"The conversion needs {needed / 1e9:.1f} GB of disk space.", "Free some space.")
+        raise QwenlabError(
+            f"The conversion needs {needed / 1e9:.1f} GB of disk space.",
+            "Free some space.",
+            zh=(f"转换需要 {needed / 1e9:.1f} GB 磁盘空间。", "请释放一些空间。"),
+        )
     gguf_to_folder(chosen.source.resolve(), chosen.target.absolute())
     console.result({"path": str(chosen.target)}, f"Converted into {chosen.target}")
     return DONE

@@ -60,7 +60,11 @@ def find_suite(workspace: Workspace, named: str) -> Path:
     known = {path.stem: path for folder in (SHIPPED / "eval_suites", workspace.suites) for path in find_suites(folder)}
     if named in known:
         return known[named]
-    raise QwenlabError(f"There is no suite {named}.{nearest(named, known)}", f"Known: {', '.join(sorted(known))}.")
+    raise QwenlabError(
+        f"There is no suite {named}.{nearest(named, known)}",
+        f"Known: {', '.join(sorted(known))}.",
+        zh=(f"没有测试集 {named}。{nearest(named, known, 'zh')}", f"可用：{'、'.join(sorted(known))}。"),
+    )
 
 
 def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
@@ -130,7 +134,11 @@ def run_contestants(
             break
     pool.unload()
     if result is None:
-        raise QwenlabError("No contestant was named.", "Add --contestant NAME=MODEL.")
+        raise QwenlabError(
+            "No contestant was named.",
+            "Add --contestant NAME=MODEL.",
+            zh=("没有指定参赛模型。", "请添加 --contestant 名称=模型。"),
+        )
     return result
 
 

@@ -283,10 +283,9 @@ class DataError(QwenlabError):
     def __init__(self, code: str, **values: Any) -> None:
         self.code = code
         self.values = values
-        super().__init__(*self.say("en"))
+        super().__init__(*self._words("en"), zh=self._words("zh"))
 
-    def say(self, language: Language) -> tuple[str, str]:
-        """What happened and what to do, in `language`."""
+    def _words(self, language: Language) -> tuple[str, str]:
         what_en, what_zh, do_en, do_zh = ERRORS[self.code]
         values = dict(self.values)
         if "reason" in values:

@@ -32,6 +32,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.export.gguf_tokens import add_tokenizer
 from qwenlab.export.gguf_types import FILE_TYPE, Kind, check_kind, tensor_type
 from qwenlab.export.safetensors_folder import Weights, to_float32
+from qwenlab.export.shuffle import Shuffle
 
 ARCHITECTURES = {
     "Qwen2ForCausalLM": MODEL_ARCH.QWEN2,
@@ -46,13 +47,14 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class _Tensor:
-    """One tensor on its way: its GGUF name and type, how to read it, and the order of its rows."""
+    """One tensor on its way: its GGUF name and type, how to read it, and the order of its rows and columns."""
 
     name: str
     kind: GGMLQuantizationType
     shape: tuple[int, ...]
     stored: Callable[[], np.ndarray]
     rows: np.ndarray | None = None
+    columns: np.ndarray | None = None
 
     @property
     def bytes_shape(self) -> tuple[int, ...]:
@@ -95,7 +97,9 @@ def write_gguf(source: Path, target: Path, kind: Kind = "Q4_K_M", progress: Prog
         os.replace(temporary, target)
     except OSError as error:
         raise QwenlabError(
-            f"Cannot write {target}: {error.strerror}.", "Free some disk space or choose another folder."
+            f"Cannot write {target}: {error.strerror}.",
+            "Free some disk space or choose another folder.",
+            zh=(f"无法写入 {target}：{error.strerror}。", "请释放磁盘空间，或选择其他文件夹。"),
         ) from error
     finally:
         writer.close()
@@ -114,9 +118,17 @@ def read_config(source: Path) -> dict[str, Any]:
         raise QwenlabError(
             f"GGUF export does not know {architecture} of {source}.",
             "It covers the Qwen2, Qwen2.5, Qwen3 and Llama families; convert Qwen 1 models first.",
+            zh=(
+                f"GGUF 导出不支持 {source} 的 {architecture}。",
+                "支持 Qwen2、Qwen2.5、Qwen3 和 Llama 系列；Qwen 1 模型请先转换。",
+            ),
         )
     if "quantization_config" in config:
-        raise QwenlabError(f"The model in {source} is quantized already.", "Export from the merged 16-bit model.")
+        raise QwenlabError(
+            f"The model in {source} is quantized already.",
+            "Export from the merged 16-bit model.",
+            zh=(f"{source} 中的模型已经量化。", "请从合并后的 16 位模型导出。"),
+        )
     unusual = {
         "sliding-window attention": config.get("use_sliding_window"),
         "an activation other than silu": config.get("hidden_act", "silu") != "silu",
@@ -127,6 +139,7 @@ def read_config(source: Path) -> dict[str, Any]:
             raise QwenlabError(
                 f"The model in {source} has {what}, which GGUF export does not cover.",
                 "Export it as GPTQ or merged instead.",
+                zh=(f"{source} 中的模型使用了 {what}，GGUF 导出不支持。", "请改为导出 GPTQ 或合并后的模型。"),
             )
     return config
 
@@ -174,6 +187,7 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
         raise QwenlabError(
             f"GGUF export does not cover the rotary scaling {rope['rope_type']!r}.",
             "Export it as GPTQ or merged instead.",
+            zh=(f"GGUF 导出不支持旋转位置缩放 {rope['rope_type']!r}。", "请改为导出 GPTQ 或合并后的模型。"),
         )
     return rope
 
@@ -197,14 +211,17 @@ def _plan(config: dict[str, Any], weights: Weights, kind: Kind) -> list[_Tensor]
     architecture = ARCHITECTURES[config["architectures"][0]]
     names = get_tensor_name_map(architecture, layers)
     tied = bool(config.get("tie_word_embeddings")) or "lm_head.weight" not in weights
+    shuffle = None if kind == "F16" else Shuffle(config, head_dim(config))
     tensors = []
     for name in weights:
         if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and tied):
             continue
         new = _gguf_name(name, names)
         stored, shape = functools.partial(weights.stored, name), weights.shape(name)
-        rows = _rope_rows(name, config) if architecture is MODEL_ARCH.LLAMA else None
-        tensors.append(_Tensor(new, tensor_type(new, shape, kind, layers, tied), shape, stored, rows))
+        rows, columns = shuffle.orders(name) if shuffle else (None, None)
+        if architecture is MODEL_ARCH.LLAMA and rows is None:  # the shuffle leaves queries and keys to rotary order
+            rows = _rope_rows(name, config)
+        tensors.append(_Tensor(new, tensor_type(new, shape, kind, layers, tied), shape, stored, rows, columns))
     rope = _rope(config)
     if rope["rope_type"] == "llama3":
         factors = llama3_factors(rope, head_dim(config))
@@ -217,7 +234,9 @@ def _gguf_name(name: str, names: TensorNameMap) -> str:
     new = names.get_name(name, try_suffixes=(".weight", ".bias"))
     if new is None:
         raise QwenlabError(
-            f"GGUF export does not know the weight {name}.", "Export the merged model, without adapters or heads."
+            f"GGUF export does not know the weight {name}.",
+            "Export the merged model, without adapters or heads.",
+            zh=(f"GGUF 导出不认识权重 {name}。", "请导出合并后的模型，不含适配器或额外的头。"),
         )
     return str(new)
 
@@ -228,7 +247,9 @@ def _check_complete(names: set[str], layers: int) -> None:
     missing = sorted((needed | {"token_embd.weight", "output_norm.weight"}) - names)
     if missing:
         raise QwenlabError(
-            f"The model lacks {len(missing)} weights, the first is {missing[0]}.", "Fetch or merge the model again."
+            f"The model lacks {len(missing)} weights, the first is {missing[0]}.",
+            "Fetch or merge the model again.",
+            zh=(f"模型缺少 {len(missing)} 个权重，第一个是 {missing[0]}。", "请重新获取或合并该模型。"),
         )
 
 
@@ -275,7 +296,10 @@ def _quantized(tensor: _Tensor) -> np.ndarray:
             raise QwenlabError(
                 f"The weight {tensor.name} holds infinite or undefined numbers.",
                 "The training diverged: lower the learning rate and train again.",
+                zh=(f"权重 {tensor.name} 中有无穷大或无效的数字。", "训练已发散：请降低学习率后重新训练。"),
             )
+        if tensor.columns is not None:
+            rows = np.ascontiguousarray(rows[:, tensor.columns])
         made[start : start + step] = libgguf.quantize_rows(rows, tensor.kind).view(np.uint8)
     return made.reshape(tensor.bytes_shape)
 

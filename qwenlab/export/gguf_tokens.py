@@ -63,6 +63,10 @@ def pre_tokenizer(tokenizer: dict[str, Any], folder: Path) -> str:
         raise QwenlabError(
             f"The tokenizer in {folder} cuts text in a way that GGUF export does not know.",
             "Export this model as GPTQ or merged instead; GGUF covers Qwen 2/2.5/3, Llama 3 and SmolLM2.",
+            zh=(
+                f"GGUF 导出不认识 {folder} 中分词器的切分方式。",
+                "请改为导出 GPTQ 或合并后的模型；GGUF 支持 Qwen 2/2.5/3、Llama 3 和 SmolLM2。",
+            ),
         )
     return known
 
@@ -95,6 +99,10 @@ def _tokens(tokenizer: dict[str, Any], folder: Path, vocab_size: int) -> tuple[l
             raise QwenlabError(
                 f"The token {text!r} of {folder} has number {number}, but the model knows only {vocab_size} tokens.",
                 "The tokenizer belongs to another model: put the right tokenizer.json beside the weights.",
+                zh=(
+                    f"{folder} 的 token {text!r} 编号为 {number}，但模型只有 {vocab_size} 个 token。",
+                    "分词器属于另一个模型：请把正确的 tokenizer.json 放在权重旁边。",
+                ),
             )
         if text != f"[PAD{number}]":  # a folder made from a GGUF file carries the padding as words
             texts[number], kinds[number] = text, kind

@@ -38,7 +38,11 @@ def check_kind(kind: str) -> Kind:
         if known == kind:
             return known
     names = ", ".join(get_args(Kind))
-    raise QwenlabError(f"There is no GGUF kind {kind!r}.{nearest(kind, get_args(Kind))}", f"Choose one of {names}.")
+    raise QwenlabError(
+        f"There is no GGUF kind {kind!r}.{nearest(kind, get_args(Kind))}",
+        f"Choose one of {names}.",
+        zh=(f"没有 GGUF 类型 {kind!r}。{nearest(kind, get_args(Kind), 'zh')}", f"请从中选择：{names}。"),
+    )
 
 
 def gets_more_bits(layer: int, layers: int) -> bool:

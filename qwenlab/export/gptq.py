@@ -24,11 +24,16 @@ LONGEST = 2048
 Progress = Callable[[str, float], None]
 
 
-def gptq_missing() -> str:
+def gptq_missing(language: str = "en") -> str:
     """What keeps this machine from making GPTQ models, as one sentence with the way out; empty when nothing."""
     missing = [name for name in ("gptqmodel", "optimum") if importlib.util.find_spec(name) is None]
     if not missing:
         return ""
+    if language == "zh":
+        return (
+            f"GPTQ 需要软件包 {' 和 '.join(missing)}：请运行 `make gptq` 来构建，"
+            "需要 C 编译器（Debian 或 Ubuntu：build-essential 和 python3-dev）。"
+        )
     return (
         f"GPTQ needs the package{'s' if len(missing) > 1 else ''} {' and '.join(missing)}: run `make gptq`, "
         "which builds them and needs a C compiler (Debian or Ubuntu: build-essential and python3-dev)."
@@ -57,13 +62,19 @@ def quantize_gptq(
         QwenlabError: when GPTQModel is missing, the calibration is too small or the group size does not fit.
     """
     if missing := gptq_missing():
-        raise QwenlabError("This machine cannot make GPTQ models.", missing)
+        raise QwenlabError(
+            "This machine cannot make GPTQ models.", missing, zh=("这台机器无法制作 GPTQ 模型。", gptq_missing("zh"))
+        )
     config = files.read_json(source / "config.json")
     group_size = fitting_group_size(config, group_size)
     if len(calibration) < MIN_CALIBRATION:
         raise QwenlabError(
             f"GPTQ got {len(calibration)} calibration texts and needs at least {MIN_CALIBRATION}.",
             "Add samples to the data set it calibrates with; 32 to 128 are usual.",
+            zh=(
+                f"GPTQ 只有 {len(calibration)} 条校准文本，至少需要 {MIN_CALIBRATION} 条。",
+                "请在校准所用的数据集中添加样本；通常需要 32 到 128 条。",
+            ),
         )
     # One worker pool thread per core must exist before the import, else GPTQModel refuses machines with 2 cores.
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, os.cpu_count() or 2)))
@@ -97,6 +108,10 @@ def fitting_group_size(config: dict[str, Any], wanted: int | None = None) -> int
     raise QwenlabError(
         f"The group size {tried} does not divide the model's layer widths {', '.join(map(str, sorted(widths)))}.",
         "Leave the group size to Qwenlab, or export as GGUF, which fits any model.",
+        zh=(
+            f"分组大小 {tried} 不能整除模型的层宽 {'、'.join(map(str, sorted(widths)))}。",
+            "请让 Qwenlab 自动选择分组大小，或导出适用于任何模型的 GGUF。",
+        ),
     )
 
 

@@ -52,7 +52,11 @@ def build(
         QwenlabError: when the target is somebody else's folder, or what was made does not load.
     """
     if target.exists() and not (target / MANIFEST).exists() and any(target.iterdir()):
-        raise QwenlabError(f"{target} holds other files.", "Name a new folder for the export.")
+        raise QwenlabError(
+            f"{target} holds other files.",
+            "Name a new folder for the export.",
+            zh=(f"{target} 中有其他文件。", "请为导出指定一个新文件夹。"),
+        )
     staging = target.with_name(f".{target.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     try:
@@ -70,6 +74,10 @@ def build(
         raise QwenlabError(
             f"The export to {target} could not be written: {error.strerror or error}.",
             "Free some disk space or name another folder; what stood there before is unchanged.",
+            zh=(
+                f"无法写入导出 {target}：{error.strerror or error}。",
+                "请释放磁盘空间或指定其他文件夹；原有内容没有改动。",
+            ),
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -82,7 +90,9 @@ def _require(folder: Path, kind: str) -> None:
         missing.append("*.safetensors")
     if missing:
         raise QwenlabError(
-            f"The export lacks {', '.join(missing)}.", "Check the base model's folder with `qwenlab verify`."
+            f"The export lacks {', '.join(missing)}.",
+            "Check the base model's folder with `qwenlab verify`.",
+            zh=(f"导出缺少 {'、'.join(missing)}。", "请用 `qwenlab verify` 检查基础模型的文件夹。"),
         )
 
 
@@ -101,7 +111,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if not (folder / MANIFEST).exists():
         raise QwenlabError(
-            f"{folder} is not an export (it has no {MANIFEST}).", "Name a folder made by merge or quantize."
+            f"{folder} is not an export (it has no {MANIFEST}).",
+            "Name a folder made by merge or quantize.",
+            zh=(f"{folder} 不是导出结果（没有 {MANIFEST}）。", "请指定由合并或量化生成的文件夹。"),
         )
     return files.read_json(folder / MANIFEST)
 
@@ -123,11 +135,19 @@ def check_sums(folder: Path) -> list[str]:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         wanted = [(digest, folder / name) for digest, name in (line.split("  ", 1) for line in lines)]
     except (OSError, ValueError) as error:
-        raise QwenlabError(f"{folder} has no readable {SUMS}.", "Copy or export it again.") from error
+        raise QwenlabError(
+            f"{folder} has no readable {SUMS}.",
+            "Copy or export it again.",
+            zh=(f"{folder} 中没有可读的 {SUMS}。", "请重新复制或导出。"),
+        ) from error
     inside = folder.resolve()
     outside = [path.name for _, path in wanted if not path.resolve().is_relative_to(inside)]
     if outside:
-        raise QwenlabError(f"{SUMS} names files outside the folder ({outside[0]}).", "Do not use this export.")
+        raise QwenlabError(
+            f"{SUMS} names files outside the folder ({outside[0]}).",
+            "Do not use this export.",
+            zh=(f"{SUMS} 指向文件夹之外的文件（{outside[0]}）。", "请不要使用这个导出。"),
+        )
     return [path.name for digest, path in wanted if not path.is_file() or files.sha256(path) != digest]
 
 
@@ -155,7 +175,11 @@ def run_fresh(module: str, *arguments: str) -> dict[str, Any]:
     lines = ended.stdout.strip().splitlines()
     if ended.returncode or not lines:
         words = (ended.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise QwenlabError(f"The proof in a fresh process failed: {words}", "The export was not kept.")
+        raise QwenlabError(
+            f"The proof in a fresh process failed: {words}",
+            "The export was not kept.",
+            zh=(f"在新进程中的验证失败：{words}", "导出没有保留。"),
+        )
     return json.loads(lines[-1])
 
 

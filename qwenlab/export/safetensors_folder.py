@@ -72,12 +72,20 @@ def _weight_files(folder: Path) -> list[Path]:
             raise QwenlabError(
                 f"The model folder {folder} has no file {name}.",
                 "Name a Hugging Face folder with safetensors weights, or fetch the model again.",
+                zh=(
+                    f"模型文件夹 {folder} 中没有文件 {name}。",
+                    "请指定带有 safetensors 权重的 Hugging Face 文件夹，或重新获取该模型。",
+                ),
             )
     return [folder / name for name in names]
 
 
 def _read_header(file: Path) -> Iterator[tuple[str, _Place]]:
-    broken = QwenlabError(f"{file} is cut short or is no safetensors file.", "Fetch or merge the model again.")
+    broken = QwenlabError(
+        f"{file} is cut short or is no safetensors file.",
+        "Fetch or merge the model again.",
+        zh=(f"{file} 不完整，或不是 safetensors 文件。", "请重新获取或合并该模型。"),
+    )
     size = file.stat().st_size
     try:
         with file.open("rb") as opened:
@@ -96,5 +104,9 @@ def _read_header(file: Path) -> Iterator[tuple[str, _Place]]:
             raise QwenlabError(
                 f"The weight {name} in {file} has the type {entry['dtype']}, which is not a plain float.",
                 "Export from the merged model in bfloat16, not from one that is quantized already.",
+                zh=(
+                    f"{file} 中的权重 {name} 类型为 {entry['dtype']}，不是普通浮点数。",
+                    "请从 bfloat16 的合并模型导出，而不是已量化的模型。",
+                ),
             )
         yield name, _Place(file, entry["dtype"], tuple(entry["shape"]), 8 + length + start)

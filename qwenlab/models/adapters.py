@@ -33,7 +33,11 @@ def of_run(run: Path) -> Path:
         return run / FINISHED
     checkpoint = last_checkpoint(run)
     if checkpoint is None:
-        raise QwenlabError(f"The run {run.name} has saved no adapter yet.", "Wait for its first checkpoint.")
+        raise QwenlabError(
+            f"The run {run.name} has saved no adapter yet.",
+            "Wait for its first checkpoint.",
+            zh=(f"训练 {run.name} 还没有保存适配器。", "请等待第一个检查点。"),
+        )
     return checkpoint
 
 
@@ -60,7 +64,9 @@ def find(workspace: Workspace, named: str) -> Path:
         return chosen
     known = [one.name for one in workspace.runs.iterdir()]
     raise QwenlabError(
-        f"There is no adapter {named}.{nearest(run, known)}", "Name a run (qwenlab runs list) or an adapter folder."
+        f"There is no adapter {named}.{nearest(run, known)}",
+        "Name a run (qwenlab runs list) or an adapter folder.",
+        zh=(f"没有适配器 {named}。{nearest(run, known, 'zh')}", "请指定一个训练（qwenlab runs list）或适配器文件夹。"),
     )
 
 
@@ -72,7 +78,9 @@ def check(adapter: Path, base: Path) -> None:
     """
     if not is_adapter(adapter):
         raise QwenlabError(
-            f"{adapter} is not an adapter folder.", "It must hold adapter_config.json and adapter_model.safetensors."
+            f"{adapter} is not an adapter folder.",
+            "It must hold adapter_config.json and adapter_model.safetensors.",
+            zh=(f"{adapter} 不是适配器文件夹。", "其中必须有 adapter_config.json 和 adapter_model.safetensors。"),
         )
     if not (adapter / ORIGIN).exists():
         return  # brought from elsewhere: PEFT checks the shapes
@@ -81,4 +89,8 @@ def check(adapter: Path, base: Path) -> None:
         raise QwenlabError(
             f"The adapter {adapter} was trained on {origin['base']}, whose weights differ from {base.name}.",
             "Choose the base model it was trained on.",
+            zh=(
+                f"适配器 {adapter} 是在 {origin['base']} 上训练的，其权重与 {base.name} 不同。",
+                "请选择训练它时所用的基础模型。",
+            ),
         )

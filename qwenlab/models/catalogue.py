@@ -97,7 +97,11 @@ def locate(workspace: Workspace, model: str) -> Path:
     """
     if entry(model):
         if not is_ready(workspace, model):
-            raise QwenlabError(f"The model {model} is not here yet.", f"Get it with: qwenlab models get {model}")
+            raise QwenlabError(
+                f"The model {model} is not here yet.",
+                f"Get it with: qwenlab models get {model}",
+                zh=(f"模型 {model} 尚未下载。", f"获取命令：qwenlab models get {model}"),
+            )
         return workspace.models / model
     folder = Path(model).expanduser()
     if (folder / "config.json").is_file():
@@ -106,9 +110,14 @@ def locate(workspace: Workspace, model: str) -> Path:
         raise QwenlabError(
             f"{folder} holds no config.json, so it is not a Hugging Face model folder.",
             "Name the folder that holds config.json and the .safetensors files.",
+            zh=(
+                f"{folder} 中没有 config.json，不是 Hugging Face 模型文件夹。",
+                "请指定包含 config.json 和 .safetensors 文件的文件夹。",
+            ),
         )
     names = [one.name for one in CATALOGUE]
     raise QwenlabError(
         f"There is no model {model}.{nearest(model, names)}",
         f"Name a folder, or one of: {', '.join(names)}.",
+        zh=(f"没有模型 {model}。{nearest(model, names, 'zh')}", f"请指定文件夹，或其中之一：{'、'.join(names)}。"),
     )

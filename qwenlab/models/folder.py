@@ -31,6 +31,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise QwenlabError(
             f"{folder} holds a model of the family {kind!r}.",
             "Supported are Qwen2, Qwen2.5, Qwen3 and Llama.",
+            zh=(f"{folder} 中的模型属于 {kind!r} 系列。", "支持 Qwen2、Qwen2.5、Qwen3 和 Llama。"),
         )
     return config
 
@@ -47,9 +48,17 @@ def weight_files(folder: Path) -> list[Path]:
         wanted = sorted(set(files.read_json(index)["weight_map"].values()))
         missing = [name for name in wanted if not (folder / name).exists()]
         if missing:
-            raise QwenlabError(f"{folder} lacks the weight file {missing[0]}.", "Copy or download the model again.")
+            raise QwenlabError(
+                f"{folder} lacks the weight file {missing[0]}.",
+                "Copy or download the model again.",
+                zh=(f"{folder} 缺少权重文件 {missing[0]}。", "请重新复制或下载该模型。"),
+            )
     if not found:
-        raise QwenlabError(f"{folder} holds no .safetensors weights.", "Only safetensors weights are loaded.")
+        raise QwenlabError(
+            f"{folder} holds no .safetensors weights.",
+            "Only safetensors weights are loaded.",
+            zh=(f"{folder} 中没有 .safetensors 权重。", "只支持加载 safetensors 权重。"),
+        )
     return found
 
 

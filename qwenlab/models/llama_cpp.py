@@ -30,7 +30,9 @@ def module() -> Any:
                 ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
                 return importlib.import_module("xllamacpp")
         raise QwenlabError(
-            f"llama.cpp cannot start: {missing}.", "Run `make env` again; on Debian or Ubuntu install libgomp1."
+            f"llama.cpp cannot start: {missing}.",
+            "Run `make env` again; on Debian or Ubuntu install libgomp1.",
+            zh=(f"无法启动 llama.cpp：{missing}。", "请重新运行 `make env`；在 Debian 或 Ubuntu 上安装 libgomp1。"),
         ) from missing
 
 
@@ -69,5 +71,7 @@ def start(path: Path, slots: int, context: int, port: int = 0, key: str = "", th
         return module().Server(parameters)
     except RuntimeError as error:
         raise QwenlabError(
-            f"llama.cpp cannot load {path}.", "The file may be cut short or too big, or the port taken."
+            f"llama.cpp cannot load {path}.",
+            "The file may be cut short or too big, or the port taken.",
+            zh=(f"llama.cpp 无法加载 {path}。", "文件可能不完整或太大，或端口已被占用。"),
         ) from error

@@ -76,6 +76,7 @@ def render(tokenizer: Any, messages: Sequence[Message], open_turn: bool) -> str:
         raise QwenlabError(
             f"The model's chat template refuses this conversation: {error}.",
             "Check the order of the turns: an optional system turn, then user and assistant in alternation.",
+            zh=(f"模型的聊天模板不接受这段对话：{error}。", "请检查轮次顺序：可选的系统轮，然后用户和助手交替。"),
         ) from error
 
 

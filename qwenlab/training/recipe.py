@@ -172,8 +172,11 @@ def read(values: dict[str, Any]) -> Recipe:
     for key in values:
         if key not in Recipe.model_fields:
             known = ", ".join(Recipe.model_fields)
+            hint = nearest(key, Recipe.model_fields, "zh")
             raise QwenlabError(
-                f"A recipe has no setting {key!r}.{nearest(key, Recipe.model_fields)}", f"Settings are: {known}."
+                f"A recipe has no setting {key!r}.{nearest(key, Recipe.model_fields)}",
+                f"Settings are: {known}.",
+                zh=(f"配方中没有设置 {key!r}。{hint}", f"可用的设置：{known}。"),
             )
     try:
         return Recipe(**values)
@@ -183,7 +186,19 @@ def read(values: dict[str, Any]) -> Recipe:
         raise QwenlabError(
             f"The recipe's {name} is {first['input']!r}: {first['msg'].lower()}.",
             Recipe.model_fields[name].description or "",
+            zh=_wrong_zh(name, first["input"]),
         ) from error
+
+
+def _wrong_zh(name: str, value: Any) -> tuple[str, str]:
+    """In Chinese: which setting is wrong, its range or choices, and its help."""
+    schema = Recipe.model_json_schema()["properties"][name]
+    signs = {"exclusiveMinimum": "大于 ", "minimum": "不小于 ", "maximum": "不大于 "}
+    limits = [f"{sign}{schema[key]:g}" for key, sign in signs.items() if key in schema]
+    choices = schema.get("enum") or [schema[key] for key in ("const",) if key in schema]
+    limits += [f"可选 {'、'.join(choices)}"] if choices else []
+    allowed = f"（{'，'.join(limits)}）" if limits else ""
+    return f"设置“{schema['title_zh']}”的值 {value!r} 不合法{allowed}。", schema["help_zh"]
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -197,7 +212,15 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise QwenlabError(f"The recipe {path} cannot be read: {error}.", "Check the path and the file.") from error
+        raise QwenlabError(
+            f"The recipe {path} cannot be read: {error}.",
+            "Check the path and the file.",
+            zh=(f"无法读取配方 {path}：{error}。", "请检查路径和文件。"),
+        ) from error
     if not isinstance(values, dict):
-        raise QwenlabError(f"The recipe {path} holds no settings.", "Write lines such as: epochs: 2")
+        raise QwenlabError(
+            f"The recipe {path} holds no settings.",
+            "Write lines such as: epochs: 2",
+            zh=(f"配方 {path} 中没有任何设置。", "请写成 epochs: 2 这样的行。"),
+        )
     return values

@@ -32,6 +32,10 @@ def create(workspace: Workspace, recipe: Recipe) -> Job:
         raise QwenlabError(
             f"{data.name} has no sample in {' or '.join(speaks)}, the languages of {recipe.model}.",
             "Choose another model or another data set.",
+            zh=(
+                f"{data.name} 中没有 {'、'.join(speaks)} 的样本，而 {recipe.model} 使用这些语言。",
+                "请选择其他模型或其他数据集。",
+            ),
         )
     resolved = recipe.model_copy(update={"model": recipe.model, "data": str(data), "languages": speaks})
     folder = _free_folder(workspace.runs, data.name.split(".")[0])
@@ -51,7 +55,11 @@ def find_data(workspace: Workspace, named: str) -> Path:
         path = folder / Path(named).expanduser()
         if path.is_file():
             return path.resolve()
-    raise QwenlabError(f"There is no data set {named}.", "Name a train.json file.")
+    raise QwenlabError(
+        f"There is no data set {named}.",
+        "Name a train.json file.",
+        zh=(f"没有数据集 {named}。", "请指定一个 train.json 文件。"),
+    )
 
 
 def _free_folder(parent: Path, stem: str) -> Path:
@@ -63,7 +71,11 @@ def _free_folder(parent: Path, stem: str) -> Path:
         except FileExistsError:
             continue
         return folder
-    raise QwenlabError(f"{parent} holds too many runs of this second.", "Try again.")
+    raise QwenlabError(
+        f"{parent} holds too many runs of this second.",
+        "Try again.",
+        zh=(f"{parent} 中这一秒内的训练太多。", "请重试。"),
+    )
 
 
 def start(job: Job) -> None:
@@ -78,7 +90,11 @@ def resume(job: Job) -> None:
         QwenlabError: when it runs or has finished.
     """
     if job.state() == "finished":
-        raise QwenlabError(f"The run {job.id} has finished.", "Start a new one, with more epochs if it needs them.")
+        raise QwenlabError(
+            f"The run {job.id} has finished.",
+            "Start a new one, with more epochs if it needs them.",
+            zh=(f"训练 {job.id} 已经完成。", "请新建一个训练；需要时增加轮数。"),
+        )
     start(job)
 
 
@@ -91,7 +107,11 @@ def find(workspace: Workspace, named: str) -> Job:
     known = [job.id for job in all_runs(workspace)]
     if named in known:
         return Job(workspace.runs / named)
-    raise QwenlabError(f"There is no run {named}.{nearest(named, known)}", "See: qwenlab runs list")
+    raise QwenlabError(
+        f"There is no run {named}.{nearest(named, known)}",
+        "See: qwenlab runs list",
+        zh=(f"没有训练 {named}。{nearest(named, known, 'zh')}", "可用 qwenlab runs list 查看。"),
+    )
 
 
 def all_runs(workspace: Workspace) -> list[Job]:
@@ -118,7 +138,7 @@ class Progress:
         losses: (step, loss) pairs; a step that was repeated after a resume stands once.
         validation: (step, loss on the samples kept out).
         eta_seconds: None before the first steps are timed.
-        left_out: (sample id, reason) of what could not be trained.
+        left_out: (sample id, reason) of what could not be trained; left_out_zh: the same in Chinese.
     """
 
     state: State = "new"
@@ -133,10 +153,13 @@ class Progress:
     samples: int = 0
     tokens: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    left_out_zh: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     phase: str = ""
     reason: str = ""
     remedy: str = ""
+    reason_zh: str = ""
+    remedy_zh: str = ""
 
     def take(self, event: dict[str, Any]) -> None:
         """Fold one event into the picture."""
@@ -146,6 +169,7 @@ class Progress:
         elif kind == "encoded":
             self.samples, self.tokens, self.total = event["samples"], event["tokens"], event["steps"]
             self.left_out = [(name, reason) for name, reason in event["left_out"]]
+            self.left_out_zh = [(name, reason) for name, reason in event.get("left_out_zh", event["left_out"])]
         elif kind == "step":
             self.step, self.total = event["step"], event["total"]
             for later in [step for step in self.losses if step > self.step]:
@@ -160,6 +184,7 @@ class Progress:
             self.seconds += event["seconds"]  # a resumed run has several
         elif kind in ("finished", "stopped", "failed"):
             self.reason, self.remedy, self.phase = event.get("reason", ""), event.get("remedy", ""), ""
+            self.reason_zh, self.remedy_zh = event.get("reason_zh", ""), event.get("remedy_zh", "")
 
 
 class Reader:

@@ -165,6 +165,7 @@ def train(job: Job) -> bool:
         "encoded",
         samples=len(training),
         left_out=encoded.left_out,
+        left_out_zh=encoded.left_out_zh,
         tokens=sum(len(training[index].ids) for index in planned.order),
         trained_tokens=sum(training[index].trained for index in planned.order),
         steps=len(steps),
@@ -197,9 +198,14 @@ def _encode(job: Job, recipe: Recipe, tokenizer: Any) -> EncodedSet:
     encoded = encode_all(tokenizer, samples, recipe.max_length)
     if not encoded.samples:
         first = encoded.left_out[0] if encoded.left_out else ("", "there are none")
+        first_zh = encoded.left_out_zh[0] if encoded.left_out_zh else ("", "没有样本")
         raise QwenlabError(
             f"None of the {len(samples)} samples can be trained (the first: {first[0]}: {first[1]}).",
             "Check the data set, or raise max_length.",
+            zh=(
+                f"{len(samples)} 个样本都无法训练（第一个 {first_zh[0]}：{first_zh[1]}）。",
+                "请检查数据集，或调大“最长样本”。",
+            ),
         )
     return encoded
 

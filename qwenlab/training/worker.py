@@ -28,7 +28,7 @@ def main() -> int:
         stopped = train(job)
     except BaseException as error:
         traceback.print_exc()
-        job.finish("failed", *explain(error))
+        job.finish("failed", explain(error))
         return 2
     job.report("timing", seconds=time.monotonic() - began)
     job.finish("stopped" if stopped else "finished")

@@ -361,7 +361,7 @@ def _gather(room: Room, talk: Talk, exchange: Exchange) -> Generator[Step, None,
 
 
 def _fail(reply: Reply, error: Exception, wanted: Wanted) -> None:
-    reply.end(Answer("", "error", error=" ".join(failures.explain(error))), wanted)
+    reply.end(Answer("", "error", error=str(failures.explain(error))), wanted)
 
 
 def _groups(talk: Talk, made: dict[int, Contestant]) -> list[list[int]]:

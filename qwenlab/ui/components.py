@@ -6,7 +6,7 @@ import functools
 import html
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -113,12 +113,18 @@ def duration(t: Translator, seconds: float) -> str:
 
 
 def error_words(error: QwenlabError, t: Translator) -> tuple[str, str]:
-    """What happened and what to do, in the page's language where the error can say it."""
-    say = getattr(error, "say", None)
-    if say is None:
-        return error.what, error.remedy
-    what, remedy = say(t.language)
-    return what, remedy
+    """What happened and what to do, in the page's language."""
+    return error.say(t.language)
+
+
+def ended_words(outcome: Mapping[str, Any], t: Translator) -> tuple[str, str]:
+    """Reason and remedy of a job that failed, in the page's language; empty where nothing was said.
+
+    Args:
+        outcome: what `Job.outcome` read; jobs of older versions said it in English only.
+    """
+    tongue = "_zh" if t.language == "zh" and outcome.get("reason_zh") else ""
+    return outcome.get("reason" + tongue) or "", outcome.get("remedy" + tongue) or ""
 
 
 def guarded(fn: Callable[..., Any], t: Translator) -> Callable[..., Any]:

@@ -20,9 +20,9 @@ from qwenlab.ui import export_view, ladder, suites
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.ladder import Ladder
+from qwenlab.ui.live import LIVE
 from qwenlab.ui.roster import Entrant
 from qwenlab.ui.texts import Translator
-from qwenlab.ui.training_tab import LIVE
 from qwenlab.ui.training_view import goto
 
 FORMS = ("gguf", "gptq")
@@ -268,5 +268,5 @@ def _nothing_yet(t: Translator) -> Html:
 
 
 def _unable(form: str, t: Translator) -> Html:
-    missing = gptq_missing() if form == "gptq" else ""
+    missing = gptq_missing(t.language) if form == "gptq" else ""
     return notice("warn", t("export_gptq_missing"), missing) if missing else NOTHING

@@ -18,7 +18,7 @@ from qwenlab.jobs import Job
 from qwenlab.models import adapters
 from qwenlab.training import runs
 from qwenlab.ui import suites
-from qwenlab.ui.components import NOTHING, Html, badge, escape, notice, progress_bar, table
+from qwenlab.ui.components import NOTHING, Html, badge, ended_words, error_words, escape, notice, progress_bar, table
 from qwenlab.ui.ladder import Export, Ladder, adapter_time, started, verb_of
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import KILL_AFTER, goto, log_fold, model_title, stop_waits
@@ -75,7 +75,7 @@ def prove_step(ladder: Ladder, t: Translator) -> Html:
         try:
             shown = suites.read_result(job.folder)
         except QwenlabError as error:
-            shown, body = None, body + notice("bad", error.what, error.remedy)
+            shown, body = None, body + notice("bad", *error_words(error, t))
         if shown is not None and shown.result.contestants and job.state() != "running":
             old = _outdated(ladder)
             done = ladder.last if shown.result.complete else None
@@ -112,9 +112,9 @@ def _job_part(job: Job | None, made: Export | None, t: Translator, doing: str) -
     began = started(job)
     if state == "finished" or (made is not None and made.made > began):
         return NOTHING
-    done = job.outcome() or {}
+    reason, remedy = ended_words(job.outcome() or {}, t)
     if state == "failed":
-        words = notice("bad", done.get("reason") or t("export_failed"), done.get("remedy", ""))
+        words = notice("bad", reason or t("export_failed"), remedy)
     elif state == "stopped":
         words = notice("warn", t("export_ended"))
     else:

@@ -11,7 +11,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.ui import components, roster, suite_view, suites
 from qwenlab.ui.comparison import expected_text
-from qwenlab.ui.components import NOTHING, Html, listen, notice, on_load, progress_bar
+from qwenlab.ui.components import NOTHING, Html, ended_words, listen, notice, on_load, progress_bar
 from qwenlab.ui.keep import keep
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.suite_view import View
@@ -231,9 +231,9 @@ def _progress(lab: Lab, t: Translator) -> Html:
     if state == "running":
         return _bar(job, t)
     if state == "failed":
-        found = job.outcome() or {}
-        what = t("test_failed", name=job.id, reason=found.get("reason", ""))
-        return notice("bad", what, found.get("remedy", ""), job.log_tail(), t)
+        reason, remedy = ended_words(job.outcome() or {}, t)
+        what = t("test_failed", name=job.id, reason=reason)
+        return notice("bad", what, remedy, job.log_tail(), t)
     if state in ("stopped", "interrupted"):
         key = "test_stopped" if state == "stopped" else "test_interrupted"
         return notice("warn", t(key, name=job.id), t("test_kept_answers"))

@@ -17,20 +17,14 @@ from qwenlab.models import catalogue
 from qwenlab.training import recipe as recipes
 from qwenlab.training import runs
 from qwenlab.ui import components, training_view
-from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll, progress_bar
+from qwenlab.ui.components import NOTHING, Html, ended_words, escape, listen, notice, poll, progress_bar
 from qwenlab.ui.editor import Document
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.live import LIVE
 from qwenlab.ui.suites import last_progress
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import FormField, Plan, Readers
 
-HERE = Path(__file__).parent
-LIVE: dict[str, Any] = {
-    "js_on_load": (HERE / "live.js").read_text(encoding="utf-8"),
-    "css_template": (HERE / "style_runs.css").read_text(encoding="utf-8"),
-    "apply_default_css": False,
-}
-"""What a part needs that is drawn anew while a job goes on."""
 PRESETS = {"quick": 1.0, "balanced": 2.0, "thorough": 3.0}
 """Epochs of each preset."""
 PRESET_WORDS = {
@@ -224,8 +218,8 @@ def fetching(lab: Lab, model: str, t: Translator) -> tuple[str, Html]:
         fraction = None if what == "converting" else progress.get("fraction")
         return "running", Html(line + progress_bar(t, fraction, f"{t('train_getting')}: {doing}"))
     if state == "failed":
-        done = job.outcome() or {}
-        words = notice("bad", done.get("reason") or t("train_get_failed"), done.get("remedy") or "")
+        reason, remedy = ended_words(job.outcome() or {}, t)
+        words = notice("bad", reason or t("train_get_failed"), remedy)
         return "absent", Html(line + words + training_view.log_fold(job, t))
     if state in ("stopped", "interrupted"):
         key = "train_get_stopped" if state == "stopped" else "train_get_failed"

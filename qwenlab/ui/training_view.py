@@ -18,7 +18,18 @@ from qwenlab.models import adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
-from qwenlab.ui.components import NOTHING, Html, badge, duration, escape, notice, progress_bar, table
+from qwenlab.ui.components import (
+    NOTHING,
+    Html,
+    badge,
+    duration,
+    ended_words,
+    error_words,
+    escape,
+    notice,
+    progress_bar,
+    table,
+)
 from qwenlab.ui.loss_curve import loss_curve, loss_words
 from qwenlab.ui.texts import Translator
 
@@ -234,7 +245,7 @@ def run_view(job: Job, progress: Progress, t: Translator) -> Html:
     try:
         recipe = runs.recipe_of(job)
     except QwenlabError as error:
-        return notice("bad", t("train_unreadable"), error)
+        return notice("bad", t("train_unreadable"), " ".join(error_words(error, t)))
     head = (
         f'<div class="head"><b>{escape(job.id)}</b>{state_badge(progress.state, t)}'
         f'<span class="quiet">{escape(model_title(recipe.model))}, {escape(Path(recipe.data).name)}, '
@@ -320,7 +331,8 @@ def _ending(job: Job, progress: Progress, t: Translator) -> Html:
         buttons += goto("tab_export", t("train_next_export"))
         return notice("ok", t("train_finished"), Html(f"{escape(t('train_finished_next'))} {buttons}"))
     if progress.state == "failed":
-        return notice("bad", progress.reason or t("train_failed"), progress.remedy)
+        reason, remedy = ended_words(vars(progress), t)
+        return notice("bad", reason or t("train_failed"), remedy)
     saved = adapters.last_checkpoint(job.folder)
     if progress.state == "stopped":
         keys = ("train_stopped", "train_stopped_do") if saved else ("train_stopped_early", "train_stopped_early_do")
@@ -354,7 +366,8 @@ def log_fold(job: Job, t: Translator) -> Html:
 def _left_out(progress: Progress, t: Translator) -> Html:
     if not progress.left_out:
         return NOTHING
-    rows = table([t("train_left_out_name"), t("train_left_out_why")], progress.left_out)
+    left_out = progress.left_out_zh if t.language == "zh" else progress.left_out
+    rows = table([t("train_left_out_name"), t("train_left_out_why")], left_out)
     return fold("left_out", t("train_left_out", number=len(progress.left_out)), rows)
 
 

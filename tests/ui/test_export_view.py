@@ -116,7 +116,7 @@ def test_quantizing_before_merging_is_refused(workspace: Workspace, run: Job) ->
 
 def test_failed_step_says_reason_and_remedy_until_a_later_one_succeeds(workspace: Workspace, run: Job) -> None:
     job = a_job(workspace, "export-1", "merge", "run-1", "-o", str(workspace.exports / "run-1-merged"), seconds=-30)
-    job.finish("failed", "The disk <is> full.", "Free some space.")
+    job.finish("failed", QwenlabError("The disk <is> full.", "Free some space."))
     html = export_view.merge_step(climbed(workspace, run), EN)
     assert "The disk &lt;is&gt; full." in html
     assert "Free some space." in html

@@ -68,7 +68,7 @@ def test_finished_run_says_what_to_do_next_in_both_languages(tmp_path: Path) -> 
 
 def test_failed_run_says_reason_and_remedy_escaped(tmp_path: Path) -> None:
     job = a_run(tmp_path / "run-1")
-    job.finish("failed", "Out of <memory>.", "Choose a smaller micro-batch.")
+    job.finish("failed", QwenlabError("Out of <memory>.", "Choose a smaller micro-batch."))
     html = shown(job)
     assert "Out of &lt;memory&gt;." in html
     assert "Choose a smaller micro-batch." in html
@@ -258,7 +258,7 @@ def test_model_that_is_not_here_is_absent_then_fetched_then_ready(lab: Lab) -> N
     state, words = training_tab.fetching(lab, "smollm2-135m", ZH)
     assert state == "running"
     assert "25 %" in words
-    job.finish("failed", "No network.", "Check the cable.")
+    job.finish("failed", QwenlabError("No network.", "Check the cable."))
     state, words = training_tab.fetching(lab, "smollm2-135m", EN)
     assert state == "absent"
     assert "No network." in words

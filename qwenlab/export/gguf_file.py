@@ -42,6 +42,9 @@ ARCHITECTURES = {
 PIECE = 4_000_000
 """Numbers converted to float32 at a time: 16 MB."""
 
+SHUFFLED = ("Q4_K_M", "Q5_K_M")
+"""Kinds so coarse that a grid left by an earlier rounding matters; see shuffle.py."""
+
 Progress = Callable[[str, float], None]
 
 
@@ -211,7 +214,7 @@ def _plan(config: dict[str, Any], weights: Weights, kind: Kind) -> list[_Tensor]
     architecture = ARCHITECTURES[config["architectures"][0]]
     names = get_tensor_name_map(architecture, layers)
     tied = bool(config.get("tie_word_embeddings")) or "lm_head.weight" not in weights
-    shuffle = None if kind == "F16" else Shuffle(config, head_dim(config))
+    shuffle = Shuffle(config, head_dim(config)) if kind in SHUFFLED else None
     tensors = []
     for name in weights:
         if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and tied):

@@ -120,8 +120,13 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     kind = dtype or precision.dtype()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=kind, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        made: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=kind,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -130,6 +135,14 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
             "Copy or download it again; see `qwenlab verify`.",
             zh=(f"无法加载模型 {folder}：{reason}。", "请重新复制或下载；可用 `qwenlab verify` 检查。"),
         ) from error
+    model, report = made
+    if report["missing_keys"]:  # transformers would fill them with random numbers and say nothing
+        first = sorted(report["missing_keys"])[0]
+        raise QwenlabError(
+            f"The model {folder} lacks the weight {first}.",
+            "Copy or download it again; see `qwenlab verify`.",
+            zh=(f"模型 {folder} 缺少权重 {first}。", "请重新复制或下载；可用 `qwenlab verify` 检查。"),
+        )
     torch.nn.Module.to(model, precision.device())
     model.eval()
     # The last position is a view with gaps; on it, torch's product with a frozen matrix first copies the matrix

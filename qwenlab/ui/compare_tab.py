@@ -12,7 +12,8 @@ import gradio as gr
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.suite import Case, Suite
 from qwenlab.models.contestant import Generation
-from qwenlab.ui import compare_view, components, roster, suites
+from qwenlab.ui import compare_view, roster, suites
+from qwenlab.ui import who as who_answers
 from qwenlab.ui.comparison import Exchange, Reply, Step, Talk, Wanted, ask, expected_text, room_of
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, on_load
 from qwenlab.ui.keep import keep
@@ -35,7 +36,7 @@ def build(lab: Lab, t: Translator) -> None:
     with gr.Row():
         who = gr.Dropdown(
             label=t("compare_who"),
-            choices=_choices(lab, t),
+            choices=who_answers.choices(lab, t),
             value=roster.usual(lab),
             multiselect=True,
             max_choices=roster.MOST,
@@ -95,7 +96,7 @@ def build(lab: Lab, t: Translator) -> None:
         cases, system_words, most = _case_list(chosen), _usual_system(lab, chosen), _longest(chosen)
         return (
             Talk(),
-            gr.update(choices=_choices(lab, t), value=specs),
+            gr.update(choices=who_answers.choices(lab, t), value=specs),
             gr.update(choices=_suites(lab, t), value=name),
             gr.update(choices=cases, value=None),
             system_words,
@@ -226,11 +227,7 @@ def build(lab: Lab, t: Translator) -> None:
     listen(save.click, keep_it, t, [talk, right], [columns, keeping, said])
     listen(cancel.click, leave_it, t, talk, [columns, keeping])
     listen(unload.click, free, t, None, [said, memory])
-    components.poll(10, lambda: gr.update(choices=_choices(lab, t)), t, outputs=[who])
-
-
-def _choices(lab: Lab, t: Translator) -> list[tuple[str, str]]:
-    return [(one.label(t), one.spec) for one in roster.entrants(lab)]
+    who_answers.follow(lab, t, who)
 
 
 def _suites(lab: Lab, t: Translator) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import gradio as gr
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.ui import components, roster, suite_view, suites
+from qwenlab.ui import who as who_answers
 from qwenlab.ui.comparison import expected_text
 from qwenlab.ui.components import NOTHING, Html, ended_words, listen, notice, on_load, progress_bar
 from qwenlab.ui.keep import keep
@@ -40,7 +41,7 @@ def build(lab: Lab, t: Translator) -> None:
         )
         who = gr.Dropdown(
             label=t("test_who"),
-            choices=_choices(lab, t),
+            choices=who_answers.choices(lab, t),
             value=roster.usual(lab),
             multiselect=True,
             max_choices=roster.MOST,
@@ -119,7 +120,7 @@ def build(lab: Lab, t: Translator) -> None:
     def load() -> tuple[Any, ...]:
         return (
             *everything(View()),
-            gr.update(choices=_choices(lab, t), value=roster.usual(lab)),
+            gr.update(choices=who_answers.choices(lab, t), value=roster.usual(lab)),
             gr.update(choices=list(suites.suite_paths(lab)), value=suites.chosen_suite(lab) or None),
         )
 
@@ -184,11 +185,7 @@ def build(lab: Lab, t: Translator) -> None:
     listen(save.click, keep_it, t, [view, right], [kept, keeping, case])
     listen(cancel.click, leave_it, t, view, [keeping, case])
     components.poll(POLL_SECONDS, draw, t, [view], drawn)
-    components.poll(10, lambda: gr.update(choices=_choices(lab, t)), t, outputs=[who])
-
-
-def _choices(lab: Lab, t: Translator) -> list[tuple[str, str]]:
-    return [(one.label(t), one.spec) for one in roster.entrants(lab)]
+    who_answers.follow(lab, t, who)
 
 
 def _languages(speaks: str, entrants: list[roster.Entrant]) -> list[str]:

@@ -49,11 +49,13 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
 
     # Compare: base and adapter answer together
     visit.open_tab("Compare")
+    expect(page.get_by_text("adapter trained on smollm2-135m").first).to_be_visible()  # chosen without a reload
     message = page.get_by_label("Your message")
     message.fill("Received 2026-03-05 (Thursday)\nOrder A1234: please refund my kettle, $20.")
     page.get_by_role("button", name="Send").click()
     columns = page.locator("#compare-columns")
-    expect(columns.get_by_text(re.compile(r"\d+ tokens$"))).to_have_count(2, timeout=5 * MINUTES)
+    visit.shoot("en-compare-streaming")
+    expect(columns.get_by_role("button", name="Correct and keep")).to_have_count(2, timeout=2 * MINUTES)
     visit.shoot("en-compare")
 
     # Test: two cases on both

@@ -1,0 +1,31 @@
+"""Choosing who answers: the list follows what has been trained and exported since the page was opened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from qwenlab.ui import components, roster
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.texts import Translator
+
+SECONDS = 4
+
+
+def choices(lab: Lab, t: Translator) -> list[tuple[str, str]]:
+    """(label, spec) of everything that can answer."""
+    return [(one.label(t), one.spec) for one in roster.entrants(lab)]
+
+
+def follow(lab: Lab, t: Translator, who: Any) -> None:
+    """Keep the dropdown `who` current; a new run is chosen too, unless the person has chosen otherwise."""
+    offered = gr.State(None)
+
+    def look(chosen: list[str] | None, before: list[str] | None) -> tuple[Any, list[str]]:
+        now = roster.usual(lab)
+        if before is not None and now != before and chosen == before:
+            return gr.update(choices=choices(lab, t), value=now), now
+        return gr.update(choices=choices(lab, t)), now
+
+    components.poll(SECONDS, look, t, [who, offered], [who, offered])

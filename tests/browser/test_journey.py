@@ -60,7 +60,7 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
 
     # Test: two cases on both
     visit.open_tab("Test")
-    page.get_by_label("Only the first cases").fill("2")
+    page.get_by_label("First cases").fill("2")
     page.get_by_role("button", name="Run the test").click()
     expect(page.locator("#test-matrix")).to_contain_text("en-0", timeout=6 * MINUTES)
     expect(page.get_by_role("button", name="Run the test")).to_be_enabled(timeout=6 * MINUTES)

@@ -12,6 +12,10 @@ from qwenlab.workspace import SHIPPED
 SHOTS = Path(os.environ.get("QWENLAB_SCREENSHOTS", SHIPPED / "build" / "screenshots"))
 
 
+LEAVING = ("AbortError", "errored out")
+"""What Gradio's client logs when a page is reloaded while an answer is under way."""
+
+
 class Visit:
     """One window; remembers whatever the page complained about.
 
@@ -29,7 +33,7 @@ class Visit:
         page.on("request", lambda sent: self._note(not _own(sent.url, address), f"elsewhere: {sent.url}"))
 
     def _note(self, wrong: bool, words: str) -> None:
-        if wrong:
+        if wrong and not any(known in words for known in LEAVING):
             self.complaints.append(words)
 
     def open_tab(self, name: str) -> None:

@@ -33,6 +33,11 @@ class Workspace:
         return self._folder("data")
 
     @property
+    def edits(self) -> Path:
+        """Logs of edits that a data set's file does not have yet, one folder a file."""
+        return self._folder("edits")
+
+    @property
     def suites(self) -> Path:
         """The person's own test suites."""
         return self._folder("eval_suites")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from qwenlab.conversations import strict_json, words
 from qwenlab.conversations.dataset import DataSet
-from qwenlab.conversations.sample import ROLES, Sample
+from qwenlab.conversations.facts import Facts, Finding
+from qwenlab.conversations.sample import ROLES, Sample, Turn, broken
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.conversations.words import Language
 
@@ -42,7 +43,12 @@ class Problem:
     @property
     def severity(self) -> Literal["error", "warning"]:
         """error: the sample cannot teach what it should; warning: worth a look."""
-        return "warning" if self.code in WARNINGS else "error"
+        return severity(self.code)
+
+
+def severity(code: str) -> Literal["error", "warning"]:
+    """error: the sample cannot teach what it should; warning: worth a look."""
+    return "warning" if code in WARNINGS else "error"
 
 
 class SchemaCheck:
@@ -119,17 +125,43 @@ def check(
     Raises:
         DataError: when the attached schema cannot be used.
     """
-    settings = dataset.settings()
+    facts = [Facts(sample) for sample in dataset.samples]
     wanted = schema if schema is not None else dataset.attached_schema()
     compiled = compile_schema(wanted, dataset) if wanted is not None else None
-    plain = plain_text(settings)
-    found: list[Problem] = []
-    for index, sample in enumerate(dataset.samples):
-        found += check_sample(sample, index, None if plain(sample) else compiled)
+    check_facts(dataset.samples, facts, compiled, plain_text(dataset.settings()), progress)
+    return problems(facts)
+
+
+def check_facts(
+    samples: Sequence[Sample],
+    facts: Sequence[Facts],
+    schema: SchemaCheck | None,
+    plain: Callable[[str], bool],
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fill in `findings` where they are missing and `across` everywhere.
+
+    Args:
+        samples: with their `facts`, in the same order.
+        schema: what assistant turns must satisfy.
+        plain: whether the sample of that id answers in plain text although there is a schema.
+        progress: called now and then with samples done and samples in all.
+    """
+    for index, (sample, known) in enumerate(zip(samples, facts, strict=True)):
+        if known.findings is None:
+            known.findings = tuple(findings(sample, None if plain(known.id) else schema))
         if progress and index % 500 == 0:
-            progress(index, len(dataset.samples))
-    found += _across(dataset.samples)
-    return sorted(found, key=lambda problem: (problem.sample_index, problem.turn_index or 0))
+            progress(index, len(samples))
+    across(facts)
+
+
+def problems(facts: Sequence[Facts]) -> list[Problem]:
+    """All that is known to be wrong, in the order of the samples and their turns."""
+    return [
+        Problem(index, known.id, turn, code, detail)
+        for index, known in enumerate(facts)
+        for turn, code, detail in sorted(known.problems, key=lambda finding: finding[0] or 0)
+    ]
 
 
 def compile_schema(schema: Mapping[str, Any], dataset: DataSet) -> SchemaCheck:
@@ -141,29 +173,29 @@ def compile_schema(schema: Mapping[str, Any], dataset: DataSet) -> SchemaCheck:
         raise words.DataError("schema_unusable", path="", why=first, sidecar=f"{dataset.name}.lab.json") from error
 
 
-def plain_text(settings: Mapping[str, Any]) -> Callable[[Sample], bool]:
-    """Whether a sample answers in plain text although a schema is attached, from the data set's settings."""
+def plain_text(settings: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Whether the sample of that id answers in plain text although a schema is attached, from the settings."""
     patterns = settings.get("plain_text", [])
     patterns = [str(pattern) for pattern in patterns] if isinstance(patterns, list) else []
-    return lambda sample: any(fnmatchcase(sample.id, pattern) for pattern in patterns)
+    return lambda sample_id: any(fnmatchcase(sample_id, pattern) for pattern in patterns)
 
 
 def check_sample(sample: Sample, index: int = 0, schema: SchemaCheck | None = None) -> list[Problem]:
     """Problems within one sample; `schema` applies to every assistant turn."""
-    broken = sample.broken()
-    if broken:
-        return [Problem(index, sample.id, None, broken)]
-    return [
-        Problem(index, sample.id, turn, code, detail)
-        for turn, code, detail in (*_turn_order(sample), *_turn_texts(sample, schema))
-    ]
+    return [Problem(index, sample.id, turn, code, detail) for turn, code, detail in findings(sample, schema)]
 
 
-Finding = tuple[int | None, str, dict[str, Any]]
+def findings(sample: Sample, schema: SchemaCheck | None = None) -> list[Finding]:
+    """What is wrong within one sample: (turn, code, detail) each."""
+    raw = sample.raw
+    unreadable = broken(raw)
+    if unreadable:
+        return [(None, unreadable, {})]
+    turns = [Turn.of(turn) for turn in raw["conversations"]]
+    return [*_turn_order(turns), *_turn_texts(turns, schema)]
 
 
-def _turn_order(sample: Sample) -> Iterator[Finding]:
-    turns = sample.turns
+def _turn_order(turns: Sequence[Turn]) -> Iterator[Finding]:
     if not turns:
         yield None, "no_turns", {}
         return
@@ -180,8 +212,8 @@ def _turn_order(sample: Sample) -> Iterator[Finding]:
         yield len(turns) - 1, "no_answer", {}
 
 
-def _turn_texts(sample: Sample, schema: SchemaCheck | None) -> Iterator[Finding]:
-    for position, turn in enumerate(sample.turns):
+def _turn_texts(turns: Sequence[Turn], schema: SchemaCheck | None) -> Iterator[Finding]:
+    for position, turn in enumerate(turns):
         if not turn.text.strip():
             yield position, "empty_turn", {"role": turn.role}
             continue
@@ -206,28 +238,27 @@ def answer_problems(text: str, schema: SchemaCheck | None) -> list[tuple[str, di
     return [("schema", violation) for violation in schema.why_not(value)] if schema else []
 
 
-def _across(samples: list[Sample]) -> Iterator[Problem]:
-    """Exact duplicates and contradictions; the later sample is the one named."""
+def across(facts: Sequence[Facts]) -> None:
+    """Find exact duplicates and contradictions anew; the later sample is the one named."""
     first_same: dict[int, int] = {}
-    first_asked: dict[int, tuple[int, str]] = {}
-    for index, sample in enumerate(samples):
-        turns = [(turn.role, turn.text.strip()) for turn in sample.turns]
-        if not turns:
+    first_asked: dict[int, int] = {}
+    for index, known in enumerate(facts):
+        known.across = ()
+        if known.same is None:
             continue
-        same = hash(tuple(turns))
-        other = first_same.setdefault(same, index)
+        other = first_same.setdefault(known.same, index)
         if other != index:
-            yield Problem(index, sample.id, None, "duplicate", {"other": _called(samples, other)})
+            known.across = ((None, "duplicate", {"other": _called(facts, other)}),)
             continue
-        if turns[-1][0] != "assistant":
+        if known.asked is None:
             continue
-        other, answer = first_asked.setdefault(hash(tuple(turns[:-1])), (index, turns[-1][1]))
-        if answer != turns[-1][1]:
-            yield Problem(index, sample.id, len(turns) - 1, "contradiction", {"other": _called(samples, other)})
+        other = first_asked.setdefault(known.asked, index)
+        if facts[other].answer != known.answer:
+            known.across = ((None, "contradiction", {"other": _called(facts, other)}),)
 
 
-def _called(samples: list[Sample], index: int) -> str:
-    return samples[index].id or str(index + 1)
+def _called(facts: Sequence[Facts], index: int) -> str:
+    return facts[index].id or str(index + 1)
 
 
 def describe(problem: Problem, language: Language = "en") -> str:

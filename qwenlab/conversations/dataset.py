@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from qwenlab.conversations.words import DataError
 from qwenlab.workspace import SHIPPED, Workspace
 
 KEPT_VERSIONS = 50
+KEPT_BYTES = 2**30
 _SAVING = threading.Lock()  # two windows of one lab: check the digest and write as one step
 
 
@@ -39,7 +40,6 @@ class DataSet:
     digest: str = ""
     _layout: Layout = field(default_factory=Layout, repr=False)
     _read: tuple[Sample, ...] = field(default=(), repr=False)
-    _content: bytes = field(default=b"", repr=False)
 
     @classmethod
     def open(cls, path: Path) -> DataSet:
@@ -50,7 +50,7 @@ class DataSet:
         """
         content = _read_bytes(path)
         samples, style = layout.split(layout.decode(content))
-        return cls(path, samples, _digest(content), style, tuple(samples), content)
+        return cls(path, samples, _digest(content), style, tuple(samples))
 
     @classmethod
     def new(cls, path: Path, samples: Iterable[Sample] = ()) -> DataSet:
@@ -70,8 +70,15 @@ class DataSet:
         )
 
     def to_bytes(self) -> bytes:
-        """The file's content: the very bytes read when nothing was edited."""
-        return self._content if self.digest and not self.edited else self._layout.join(self.samples)
+        """The file's content: the very bytes on disk when nothing was edited."""
+        if self.digest and not self.edited:
+            try:
+                content = self.path.read_bytes()
+            except OSError:
+                content = b""
+            if _digest(content) == self.digest:
+                return content
+        return self._layout.join(self.samples)
 
     def changed_on_disk(self) -> bool:
         """Whether another program or window changed, created or removed the file since."""
@@ -82,8 +89,12 @@ class DataSet:
         except OSError:
             return True
 
-    def save(self, overwrite: bool = False) -> None:
+    def save(self, overwrite: bool = False, announce: Callable[[str], object] = str) -> None:
         """Write the file atomically; the version it replaces is kept in `.versions`.
+
+        Args:
+            overwrite: also when another program changed the file since it was read.
+            announce: called with the new digest just before the file is written.
 
         Raises:
             DataError: when the file changed on disk since it was read, unless `overwrite`.
@@ -96,6 +107,7 @@ class DataSet:
                     self.digest = ""
                 else:
                     raise DataError("file_changed" if self.digest else "file_exists", name=self.path.name)
+            announce(_digest(content))
             keep_version(self.path, unless=_digest(content))
             if not self.path.exists() or self.path.read_bytes() != content:
                 files.write_bytes(self.path, content)
@@ -115,8 +127,12 @@ class DataSet:
         self.path = path
         self._taken(content)
 
+    def adopt(self, older: DataSet) -> None:
+        """Take the samples of an older version of this file; the file itself stays as it is."""
+        self.samples, self.digest, self._layout, self._read = older.samples, older.digest, older._layout, older._read
+
     def _taken(self, content: bytes) -> None:
-        self.digest, self._content, self._read = _digest(content), content, tuple(self.samples)
+        self.digest, self._read = _digest(content), tuple(self.samples)
 
     def settings(self) -> dict[str, Any]:
         """The lab's settings for this data set, from NAME.lab.json beside it; empty when there are none."""
@@ -167,25 +183,41 @@ def copy_sidecar(source: Path, target: Path) -> None:
     files.write_json(sidecar(target), settings)
 
 
-def keep_version(path: Path, unless: str = "") -> Path | None:
-    """Keep the file as it is now under `.versions/NAME/`; the last 50 stay.
+def keep_version(path: Path, unless: str = "", of: Path | None = None) -> Path | None:
+    """Keep the file as it is now under `.versions/NAME/`; the last 50 stay, fewer of a very large file.
 
     Args:
         path: the data set; nothing is kept when it does not exist.
         unless: a digest; nothing is kept when the file has it.
+        of: the data set that it is a version of; by default itself.
     """
     if not path.exists():
         return None
     digest = files.sha256(path)
     if digest == unless:
         return None
-    folder = path.parent / ".versions" / path.name.removesuffix(".json")
+    folder = _versions_folder(of or path)
     folder.mkdir(parents=True, exist_ok=True)
+    known = versions(of or path)
+    if known and known[0].name.endswith(f"-{digest[:12]}.json"):
+        return known[0]
     kept = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{digest[:12]}.json"
     shutil.copyfile(path, kept)
-    for old in sorted(folder.glob("*.json"))[:-KEPT_VERSIONS]:
-        old.unlink(missing_ok=True)
+    total = kept.stat().st_size
+    for number, old in enumerate(known, start=2):
+        total += old.stat().st_size
+        if number > KEPT_VERSIONS or (number > 3 and total > KEPT_BYTES):
+            old.unlink(missing_ok=True)
     return kept
+
+
+def versions(path: Path) -> list[Path]:
+    """The kept versions of a data set, newest first."""
+    return sorted(_versions_folder(path).glob("*.json"), reverse=True)
+
+
+def _versions_folder(path: Path) -> Path:
+    return path.parent / ".versions" / path.name.removesuffix(".json")
 
 
 def data_sets(workspace: Workspace) -> list[Path]:
@@ -194,6 +226,25 @@ def data_sets(workspace: Workspace) -> list[Path]:
     names = {path.name for path in own}
     shipped = sorted((SHIPPED / "data").glob("*.train.json"))
     return own + [path for path in shipped if path.name not in names]
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """NAME.train.json in `folder`, with a number when it is taken."""
+    path, number = folder / f"{name}.train.json", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}.train.json"
+    return path
+
+
+def new_data_set(workspace: Workspace, name: str, samples: list[Sample]) -> Path:
+    """Make a new data set in the workspace under a free name and return its path."""
+    path = free_path(workspace.data, name)
+    try:
+        DataSet.new(path, samples).save()
+    except DataError:  # another window took the name in between
+        return new_data_set(workspace, name, samples)
+    return path
 
 
 def editable(workspace: Workspace, path: Path) -> Path:

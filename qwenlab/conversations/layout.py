@@ -107,14 +107,14 @@ def _split(text: str) -> tuple[list[Sample], Layout]:
         gaps.append(text[end:place])
         start = place
         try:
-            raw, end = decoder.raw_decode(text, start)
+            _, end = decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
             raise _broken(text, samples, start, error.pos, strict_json.reason(error)) from error
         except RecursionError as error:
             raise _broken(text, samples, start, start, "json_deep") from error
         except ValueError as error:
             raise _broken(text, samples, start, start, "json_number") from error
-        samples.append(Sample(raw, text[start:end]))
+        samples.append(Sample.unread(text[start:end]))
         place = _skip(text, end)
         mark = text[place : place + 1]
         if mark == "]":

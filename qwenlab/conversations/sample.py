@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from qwenlab.models.contestant import Message
@@ -48,56 +48,112 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """What the lab knows about a sample beside its words; kept apart from the train.json.
+
+    Attributes:
+        tags: words a person sorts samples by.
+        note: a remark for colleagues.
+        origin: where the sample came from, such as "test tickets-17"; "" when it was imported or typed.
+        edited: when it was last changed in the lab, ISO 8601 in UTC; "" when never.
+    """
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    origin: str = ""
+    edited: str = ""
+
+    @classmethod
+    def of(cls, found: Any) -> Labels:
+        """Read what `to_json` wrote; anything odd in it is left out."""
+        if not isinstance(found, dict):
+            return NO_LABELS
+        tags = found.get("tags")
+        words = {key: found[key] for key in ("note", "origin", "edited") if isinstance(found.get(key), str)}
+        return cls(tuple(str(tag) for tag in tags) if isinstance(tags, list) else (), **words)
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what is there."""
+        found = {"tags": list(self.tags), "note": self.note, "origin": self.origin, "edited": self.edited}
+        return {key: value for key, value in found.items() if value}
+
+
+NO_LABELS = Labels()
+_UNREAD: Any = object()
+
+
 class Sample:
     """One conversation of a data set. It never changes; edits make a new one.
 
     Attributes:
-        raw: the object as it stands in the file (anything at all when the file is odd there).
         source: its exact text in the file, None once edited; a save writes it back byte for byte.
+        labels: tags, note and origin; they are no part of the file and of equality.
     """
 
-    raw: Any
-    source: str | None = field(default=None, compare=False, repr=False)
+    __slots__ = ("_raw", "labels", "source")
+
+    def __init__(self, raw: Any, source: str | None = None, labels: Labels = NO_LABELS) -> None:
+        self._raw = raw
+        self.source = source
+        self.labels = labels
 
     @classmethod
-    def make(cls, sample_id: str, turns: Sequence[tuple[str, str]]) -> Sample:
+    def unread(cls, source: str, labels: Labels = NO_LABELS) -> Sample:
+        """A sample that is parsed each time it is looked at: a large set stays as small as its text."""
+        return cls(_UNREAD, source, labels)
+
+    @classmethod
+    def make(cls, sample_id: str, turns: Sequence[tuple[str, str]], origin: str = "") -> Sample:
         """A new sample from (role, text) pairs."""
-        return cls({"id": sample_id, "conversations": [{"from": role, "value": text} for role, text in turns]})
+        raw = {"id": sample_id, "conversations": [{"from": role, "value": text} for role, text in turns]}
+        return cls(raw, labels=Labels(origin=origin) if origin else NO_LABELS)
+
+    @property
+    def raw(self) -> Any:
+        """The object as it stands in the file (anything at all when the file is odd there)."""
+        return json.loads(self.source) if self._raw is _UNREAD and self.source is not None else self._raw
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sample):
+            return NotImplemented
+        if self.source is not None and self.source == other.source:
+            return True
+        return bool(self.raw == other.raw)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Sample({self.raw!r})"
+
+    def with_labels(self, labels: Labels) -> Sample:
+        """A copy with other labels."""
+        return Sample(self._raw, self.source, labels)
 
     @property
     def id(self) -> str:
         """The sample's id, or an empty string."""
-        value = self.raw.get("id", "") if isinstance(self.raw, dict) else ""
-        return value if isinstance(value, str) else as_text(value)
+        return id_of(self.raw)
 
     def broken(self) -> str | None:
         """The code in `words` for why no turns can be read from it; None for a readable sample."""
-        if not isinstance(self.raw, dict):
-            return "broken_not_object"
-        turns = self.raw.get("conversations")
-        if not isinstance(turns, list):
-            return "broken_not_list" if "conversations" in self.raw else "broken_no_conversations"
-        for turn in turns:
-            if not isinstance(turn, dict):
-                return "broken_turn"
-            if not isinstance(turn.get("from"), str) or "value" not in turn:
-                return "broken_keys"
-        return None
+        return broken(self.raw)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns; none when the sample is broken."""
-        return () if self.broken() else tuple(Turn.of(turn) for turn in self.raw["conversations"])
+        raw = self.raw
+        return () if broken(raw) else tuple(Turn.of(turn) for turn in raw["conversations"])
 
     def with_turns(self, turns: Sequence[Turn]) -> Sample:
         """A copy with other turns; everything else of the object stays."""
-        return Sample({**self.raw, "conversations": [turn.to_raw() for turn in turns]})
+        return Sample({**self.raw, "conversations": [turn.to_raw() for turn in turns]}, labels=self.labels)
 
     def with_id(self, sample_id: str) -> Sample:
         """A copy under another id."""
-        if isinstance(self.raw, dict) and "id" not in self.raw:
-            return Sample({"id": sample_id, **self.raw})
-        return Sample({**self.raw, "id": sample_id}) if isinstance(self.raw, dict) else replace(self)
+        raw = self.raw
+        if not isinstance(raw, dict):
+            return self
+        return Sample({"id": sample_id, **raw} | {"id": sample_id}, labels=self.labels)
 
     def to_messages(self) -> list[Message]:
         """The turns in chat form, [{"role": ..., "content": ...}]; empty when the sample is broken."""
@@ -106,7 +162,33 @@ class Sample:
     @property
     def language(self) -> str:
         """ "zh" when any CJK character stands in a turn, else "en"."""
-        return "zh" if any(_CJK.search(turn.text) for turn in self.turns) else "en"
+        return language_of(self.turns)
+
+
+def language_of(turns: Sequence[Turn]) -> str:
+    """ "zh" when any CJK character stands in a turn, else "en"."""
+    return "zh" if any(_CJK.search(turn.text) for turn in turns) else "en"
+
+
+def id_of(raw: Any) -> str:
+    """The id in a sample's object, or an empty string."""
+    value = raw.get("id", "") if isinstance(raw, dict) else ""
+    return value if isinstance(value, str) else as_text(value)
+
+
+def broken(raw: Any) -> str | None:
+    """The code in `words` for why no turns can be read from a sample's object; None when they can."""
+    if not isinstance(raw, dict):
+        return "broken_not_object"
+    turns = raw.get("conversations")
+    if not isinstance(turns, list):
+        return "broken_not_list" if "conversations" in raw else "broken_no_conversations"
+    for turn in turns:
+        if not isinstance(turn, dict):
+            return "broken_turn"
+        if not isinstance(turn.get("from"), str) or "value" not in turn:
+            return "broken_keys"
+    return None
 
 
 def as_text(value: Any) -> str:

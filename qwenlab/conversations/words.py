@@ -89,6 +89,30 @@ ERRORS = {
         "Save under another name to keep both, or overwrite it (the other version stays in .versions).",
         "可另存为新文件以保留两份，或直接覆盖（对方的版本会保留在 .versions 中）。",
     ),
+    "edited_elsewhere": (
+        "This data set is being edited in another Qwenlab on this computer.",
+        "此数据集正在本机的另一个 Qwenlab 中编辑。",
+        "Close that one first, or save a copy there; you can read it here meanwhile.",
+        "请先关闭那一个，或在那里另存副本；在此期间这里可以查看。",
+    ),
+    "edited_meanwhile": (
+        "Another Qwenlab edited this data set since it was opened here.",
+        "此数据集在这里打开后，被另一个 Qwenlab 编辑过。",
+        "Reload the page and make your change again.",
+        "请刷新页面，然后重新修改。",
+    ),
+    "journal_unwritable": (
+        "The edit was not taken, because it could not be put on disk ({path}): {why}.",
+        "修改未被接受，因为无法写入磁盘（{path}）：{why}。",
+        "Free some disk space and try again; all earlier edits are safe.",
+        "请释放磁盘空间后重试；之前的修改都已安全保存。",
+    ),
+    "journal_odd": (
+        "Unsaved edits of {name} were found that do not fit the file as it is now.",
+        "发现 {name} 有未保存的修改，但与当前文件不符。",
+        "They were put aside in {folder}; open the data set again to go on with the file as it is.",
+        "这些修改已移到 {folder}；再次打开数据集即可继续使用当前文件。",
+    ),
     "file_exists": (
         "{name} already exists.",
         "{name} 已存在。",

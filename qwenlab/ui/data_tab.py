@@ -8,12 +8,13 @@ from typing import Any
 import gradio as gr
 
 from qwenlab.conversations import formats, words
+from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.conversations.words import DataError
 from qwenlab.errors import QwenlabError
 from qwenlab.ui import components, data_view
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, on_load
-from qwenlab.ui.editor import EditorState, new_data_set
+from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
@@ -73,11 +74,14 @@ def build(lab: Lab, t: Translator) -> None:
             return show(None)
         data = event._data or {}
         seq = int(data.get("seq", 0))
-        fresh = lab.document(view.document.dataset.path)
+        path = view.document.dataset.path
+        fresh = lab.document(path)
         if fresh is not None and fresh is not view.document:  # the file changed, and nothing was unsaved here
             return show(EditorState(fresh), notice("warn", t("read_again")), seq)
         with view.document.lock:
             before, (view, message) = view.message, perform(lab, view, data, t)
+            if view.document is fresh and fresh.dataset.path != path:  # a shipped set: its first edit made a copy
+                lab.saved_as(fresh)
             # Leaving a box is no reason to take away what was just said.
             quiet = data.get("do") in ("text", "leave")
             view.message = message or (before if quiet else "")
@@ -199,12 +203,18 @@ def _edit(view: EditorState, action: str, data: dict[str, Any]) -> None:
         "next": lambda: view.step(1),
         "page_back": lambda: setattr(view, "page", view.page - 1),
         "page_on": lambda: setattr(view, "page", view.page + 1),
-        "find": lambda: view.look_for(str(data["search"]), str(data["wanted"])),
-        "check": lambda: view.document.problems(now=True),
+        "find": lambda: view.look_for(*(str(data.get(key, "")) for key in ("search", "wanted", "tag", "sort"))),
+        "check": view.document.check,
         "undo": view.undo,
         "redo": view.redo,
         "role": lambda: view.set_role(turn, str(data["role"])),
-        "add": lambda: view.add_turn(str(data["role"])),
+        "add": lambda: view.add_turn(str(data["role"]), data.get("turn")),
+        "split": lambda: view.split(turn),
+        "tags": lambda: view.set_tags(str(data["text"])),
+        "note": lambda: view.set_note(str(data["text"])),
+        "sample_up": lambda: view.move_sample(-1),
+        "sample_down": lambda: view.move_sample(1),
+        "restore": lambda: view.restore(int(data["index"])),
         "drop": lambda: view.delete_turn(turn),
         "up": lambda: view.move_turn(turn, -1),
         "down": lambda: view.move_turn(turn, 1),
@@ -224,18 +234,15 @@ def _file_action(lab: Lab, view: EditorState, action: str) -> tuple[EditorState,
     if action == "reload":
         lab.forget(document.dataset.path)
         return _look(lab) or view, NOTHING
-    before = document.dataset.path
     if action == "save_copy":
         document.save_copy()
     else:
         document.save(overwrite=action == "overwrite")
-    if document.dataset.path != before:
-        lab.saved_as(document)
     return view, NOTHING
 
 
 def _checked(view: EditorState, t: Translator) -> Html:
-    number, bad = len(view.document.samples), view.counts()["any"]
+    number, bad = len(view.document.samples), view.document.counts()["any"]
     if bad:
         return notice("warn", t("check_found", number=number, bad=bad))
     return notice("ok", t("check_clean", number=number))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator, Sequence
 
 from qwenlab.conversations import checks
 from qwenlab.conversations.checks import Problem
+from qwenlab.conversations.document import Document
+from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.sample import ROLES, Sample, Turn
 from qwenlab.ui.components import NOTHING, SIGNS, Html, badge, escape, notice
-from qwenlab.ui.editor import EditorState, Verdict, looks_like_json
+from qwenlab.ui.editor import DELETED, LENGTHS, SORTS, EditorState, Verdict, looks_like_json
 from qwenlab.ui.texts import Translator
 
 LISTED_PROBLEMS = 50
+LISTED_DELETED = 200
 
 
 def _button(do: str, label: str, words: str = "", off: bool = False, extra: str = "") -> str:
@@ -23,55 +28,95 @@ def _button(do: str, label: str, words: str = "", off: bool = False, extra: str 
 
 
 def sample_list(state: EditorState, t: Translator) -> Html:
-    """Search, filter, what the check found, one page of rows, and the way to other pages."""
-    problems = state.document.problems()
-    worst: dict[int, str] = {}
-    for problem in problems:
-        kind = "bad" if problem.severity == "error" else "warn"
-        if worst.get(problem.sample_index) != "bad":
-            worst[problem.sample_index] = kind
-    rows = "".join(_row(state, index, worst.get(index)) for index in state.rows())
-    found, all_samples = len(state.matches()), len(state.document.samples)
-    nothing = f'<p class="quiet">{escape(t("no_match") if all_samples else t("empty_set"))}</p>'
+    """Search, filters, what the check found, one page of rows, and the way to other pages."""
+    document = state.document
+    if state.wanted == DELETED:
+        rows, turning = _deleted_rows(state, t), ""
+        found = len(document.deleted())
+    else:
+        rows = "".join(_row(state, index, t) for index in state.rows())
+        found = len(state.matches())
+        turning = (
+            f"{_button('page_back', t('previous_page'), '‹', state.page == 0)}"
+            f'<span class="quiet">{escape(t("page_of", page=state.page + 1, pages=state.pages()))}</span>'
+            f"{_button('page_on', t('next_page'), '›', state.page + 1 >= state.pages())}"
+        )
+    number = len(document.samples)
+    nothing = f'<p class="quiet">{escape(t("no_match") if number else t("empty_set"))}</p>'
     return Html(
         f'<div class="samples"><div class="bar">'
         f'<input type="search" data-part="search" placeholder="{escape(t("search"))}" '
         f'aria-label="{escape(t("search"))}" value="{escape(state.search)}">'
-        f'{_filter(state, t)}<span class="count">{escape(t("found", number=found, all=all_samples))}</span></div>'
-        f'<div class="bar">{_button("page_back", t("previous_page"), "‹", state.page == 0)}'
-        f'<span class="quiet">{escape(t("page_of", page=state.page + 1, pages=state.pages()))}</span>'
-        f"{_button('page_on', t('next_page'), '›', state.page + 1 >= state.pages())}"
+        f'<span class="count">{escape(t("found", number=f"{found:,}", all=f"{number:,}"))}</span></div>'
+        f'<div class="bar">{_filter(state, t)}{_tag_filter(state, t)}{_sort(state, t)}</div>'
+        f'<div class="bar">{turning}'
         f'<span class="push"></span>{_button("check", t("check_all"))}{_button("new", t("new_sample"))}</div>'
-        f'{_problem_list(state, problems, t)}<div class="rows">{rows or nothing}</div></div>'
+        f'{_problem_list(state, t)}<div class="rows">{rows or nothing}</div></div>'
+    )
+
+
+def _select(part: str, label: str, chosen: str, options: Sequence[tuple[str, str]]) -> str:
+    lines = "".join(
+        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(words)}</option>'
+        for value, words in options
+    )
+    return (
+        f'<select data-part="{part}" aria-label="{escape(label)}" title="{escape(label)}" '
+        f'data-value="{escape(chosen)}">{lines}</select>'
     )
 
 
 def _filter(state: EditorState, t: Translator) -> str:
-    counts = state.counts()
+    counts = state.document.counts()
     options = [("", t("filter_all")), ("any", t("filter_any", number=counts["any"]))]
     for code in sorted(counts.keys() - {"any"}):
         options.append((code, f"{t('kind_' + code)} ({counts[code]})"))
+    options += [(key, t("filter_" + key)) for key in ("edited", "noted", *LENGTHS, DELETED)]
     if state.wanted and state.wanted not in dict(options):
         options.append((state.wanted, f"{t('kind_' + state.wanted)} (0)"))
-    return (
-        f'<select data-part="wanted" aria-label="{escape(t("filter_all"))}" data-value="{escape(state.wanted)}">'
-        + "".join(
-            f'<option value="{escape(value)}"{" selected" if value == state.wanted else ""}>{escape(words)}</option>'
-            for value, words in options
-        )
-        + "</select>"
-    )
+    return _select("wanted", t("filter"), state.wanted, options)
 
 
-def _row(state: EditorState, index: int, kind: str | None) -> str:
-    sample = state.document.samples[index]
+def _tag_filter(state: EditorState, t: Translator) -> str:
+    tags = state.document.tags()
+    if state.tag and state.tag not in tags:
+        tags.append(state.tag)
+    if not tags:
+        return ""
+    return _select("tag", t("filter_tag"), state.tag, [("", t("filter_no_tag")), *((tag, tag) for tag in tags)])
+
+
+def _sort(state: EditorState, t: Translator) -> str:
+    return _select("sort", t("sort"), state.sort, [(key, t("sort_" + key)) for key in (*SORTS, "newest")])
+
+
+def _row(state: EditorState, index: int, t: Translator) -> str:
+    known = state.document.facts[index]
+    kind = _worst(known)
     mark = f'<i class="{kind}">{SIGNS[kind]}</i>' if kind else '<i class="ok">✓</i>'
+    if not kind and known.findings is None:
+        mark = f'<i title="{escape(t("not_checked"))}">{SIGNS["none"]}</i>'
+    tags = "".join(f"<small>{escape(tag)}</small>" for tag in known.labels.tags[:3])
     here = ' aria-current="true"' if index == state.at else ""
     return (
         f'<button type="button" class="row" data-do="open" data-index="{index}"{here}>'
         f'<span class="no">{index + 1}</span>'
-        f'<span class="preview">{escape(_preview(sample))}</span>'
-        f"{mark}</button>"
+        f'<span class="preview">{escape(_preview(state.document.samples[index]))}</span>'
+        f"{tags}{mark}</button>"
+    )
+
+
+def _worst(known: Facts) -> str | None:
+    """The worst kind of problem of a sample, or None."""
+    kinds = {checks.severity(code) for _, code, _ in known.problems}
+    return "bad" if "error" in kinds else "warn" if kinds else None
+
+
+def _deleted_rows(state: EditorState, t: Translator) -> str:
+    return "".join(
+        f'<div class="row"><span class="no">{index + 1}</span><span class="preview">{escape(_preview(sample))}</span>'
+        f'<button type="button" data-do="restore" data-index="{number}">{escape(t("restore"))}</button></div>'
+        for number, (index, sample) in enumerate(state.document.deleted()[:LISTED_DELETED])
     )
 
 
@@ -83,19 +128,26 @@ def _preview(sample: Sample) -> str:
     return " ".join(text[:300].split())[:110] or sample.id or "-"
 
 
-def _problem_list(state: EditorState, problems: list[Problem], t: Translator) -> str:
-    if not problems:
+def _problem_list(state: EditorState, t: Translator) -> str:
+    bad = state.document.counts()["any"]
+    if not bad:
         return ""
+    found = list(itertools.islice(_problems(state.document), LISTED_PROBLEMS + 1))
     lines = "".join(
         f'<li><button type="button" class="link" data-do="open" data-index="{problem.sample_index}">'
         f"{problem.sample_index + 1} {escape(problem.sample_id)}</button> "
         f"{escape(checks.describe(problem, t.language))}</li>"
-        for problem in problems[:LISTED_PROBLEMS]
+        for problem in found[:LISTED_PROBLEMS]
     )
-    rest = len(problems) - LISTED_PROBLEMS
-    more = f"<li>{escape(t('more_problems', number=rest))}</li>" if rest > 0 else ""
-    words = t("check_found", number=len(state.document.samples), bad=state.counts()["any"])
+    more = f"<li>{escape(t('more_problems'))}</li>" if len(found) > LISTED_PROBLEMS else ""
+    words = t("check_found", number=f"{len(state.document.samples):,}", bad=f"{bad:,}")
     return f'<details class="problems"><summary>{badge("warn", words)}</summary><ul>{lines}{more}</ul></details>'
+
+
+def _problems(document: Document) -> Iterator[Problem]:
+    for index, known in enumerate(document.facts):
+        for turn, code, detail in known.problems:
+            yield Problem(index, known.id, turn, code, detail)
 
 
 def conversation(state: EditorState, t: Translator, message: Html = NOTHING, seq: int = 0) -> Html:
@@ -115,8 +167,8 @@ def conversation(state: EditorState, t: Translator, message: Html = NOTHING, seq
     else:
         verdicts = state.verdicts()
         body = "".join(_turn(turn, at, len(sample.turns), verdicts[at], t) for at, turn in enumerate(sample.turns))
-        body += _below(sample, t)
-    problems = _sample_problems(state, sample, t) if sample is not None else ""
+        body += _below(sample, t) + _labels(sample, t)
+    problems = _sample_problems(state, t) if sample is not None else ""
     return Html(
         f'<div class="conversation" data-seq="{seq}" data-open="{state.at}">{_toolbar(state, sample, t)}'
         f"{message}{problems}{body}</div>"
@@ -126,8 +178,10 @@ def conversation(state: EditorState, t: Translator, message: Html = NOTHING, seq
 def _toolbar(state: EditorState, sample: Sample | None, t: Translator) -> str:
     document = state.document
     where = t("sample_at", number=state.at + 1, all=len(document.samples)) if sample is not None else ""
-    if document.dataset.edited:
-        saved = badge("warn", t("unsaved"))
+    if document.edited and document.kept:
+        saved = badge("ok", t("kept_at", time=f"{document.kept:%H:%M:%S}"), t("kept_about"))
+    elif document.edited:
+        saved = badge("warn", t("kept_before"), t("kept_about"))
     elif document.saved:
         saved = badge("ok", t("saved_at", time=f"{document.saved:%H:%M:%S}"))
     else:
@@ -144,7 +198,7 @@ def _toolbar(state: EditorState, sample: Sample | None, t: Translator) -> str:
         f"{_button('undo', t('undo'), off=not document.can_undo)}"
         f"{_button('redo', t('redo'), off=not document.can_redo)}"
         f'<span class="saved">{saved}</span>'
-        f"{_button('save', t('save'), off=not document.dataset.edited, extra='class=primary')}</div>"
+        f"{_button('save', t('save'), off=not document.edited, extra='class=primary')}</div>"
     )
 
 
@@ -162,6 +216,8 @@ def _turn(turn: Turn, at: int, turns: int, verdicts: list[Verdict], t: Translato
         (_button("pretty", t("pretty"), "{ }") if shape else "")
         + _button("up", t("turn_up"), "↑", at == 0)
         + _button("down", t("turn_down"), "↓", at == turns - 1)
+        + _button("add", t("turn_insert"), "+", extra='data-role="next"')
+        + _button("split", t("turn_split"), "✂", at < 2)
         + _button("drop", t("turn_delete"), "×")
     )
     return (
@@ -180,20 +236,12 @@ def _wrong(verdict: Verdict, t: Translator) -> str:
     return f'<p class="{verdict.kind}"><i>{SIGNS[verdict.kind]}</i> {escape(what)} {escape(remedy)}</p>'
 
 
-def _sample_problems(state: EditorState, sample: Sample, t: Translator) -> str:
+def _sample_problems(state: EditorState, t: Translator) -> str:
     """What concerns the sample as a whole; turns carry their own verdicts."""
-    found = [
-        problem
-        for problem in state.document.problems()
-        if problem.sample_index == state.at
-        and problem.sample_id == sample.id
-        and (problem.turn_index is None or problem.code == "contradiction")
-    ]
     return "".join(
-        notice(
-            "bad" if problem.severity == "error" else "warn", *checks.explain(problem.code, problem.detail, t.language)
-        )
-        for problem in found
+        notice("bad" if checks.severity(code) == "error" else "warn", *checks.explain(code, detail, t.language))
+        for turn, code, detail in state.document.facts[state.at].problems
+        if turn is None
     )
 
 
@@ -212,8 +260,22 @@ def _below(sample: Sample, t: Translator) -> str:
     adds += _button("add", t("add_user"), extra='data-role="user"')
     adds += _button("add", t("add_assistant"), extra='data-role="assistant"')
     return (
-        f'<div class="bar">{adds}<span class="push"></span>{_button("duplicate", t("duplicate"))}'
-        f'{_button("delete", t("delete_sample"))}</div><p class="quiet keys">{escape(t("keys"))}</p>'
+        f'<div class="bar">{adds}<span class="push"></span>{_button("sample_up", t("sample_up"), "↑")}'
+        f"{_button('sample_down', t('sample_down'), '↓')}{_button('duplicate', t('duplicate'))}"
+        f"{_button('delete', t('delete_sample'))}</div>"
+    )
+
+
+def _labels(sample: Sample, t: Translator) -> str:
+    """Tags, note and origin: what the lab keeps beside the file."""
+    labels = sample.labels
+    origin = f'<span class="quiet">{escape(t("from_where", where=labels.origin))}</span>' if labels.origin else ""
+    return (
+        f'<div class="bar labels"><input data-part="tags" value="{escape(", ".join(labels.tags))}" '
+        f'placeholder="{escape(t("tags"))}" aria-label="{escape(t("tags"))}" title="{escape(t("labels_about"))}">'
+        f'<input data-part="note" value="{escape(labels.note)}" placeholder="{escape(t("note"))}" '
+        f'aria-label="{escape(t("note"))}" title="{escape(t("labels_about"))}">{origin}</div>'
+        f'<p class="quiet keys">{escape(t("keys"))}</p>'
     )
 
 

@@ -29,10 +29,8 @@ function later(milliseconds, action, values) {
   shared.timer = setTimeout(() => send(action, values?.()), milliseconds);
 }
 
-const search = () => ({
-  search: element.querySelector('[data-part="search"]').value,
-  wanted: element.querySelector('[data-part="wanted"]').value,
-});
+const FINDERS = ["search", "wanted", "tag", "sort"];
+const search = () => Object.fromEntries(FINDERS.map((name) => [name, element.querySelector(`[data-part="${name}"]`)?.value ?? ""]));
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
@@ -63,9 +61,8 @@ element.addEventListener("focusout", (event) => {
 element.addEventListener("change", (event) => {
   const box = event.target;
   if (part(box, "role")) send("role", { turn: Number(box.closest("[data-turn]").dataset.turn), role: box.value });
-  else if (part(box, "wanted")) send("find", search());
-  else if (part(box, "id")) send("id", { text: box.value });
-  else if (part(box, "raw")) send("raw", { text: box.value });
+  else if (part(box, "wanted") || part(box, "tag") || part(box, "sort")) send("find", search());
+  else for (const name of ["id", "raw", "tags", "note"]) if (part(box, name)) send(name, { text: box.value });
 });
 
 function fit(box) {

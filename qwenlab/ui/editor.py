@@ -3,158 +3,28 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from qwenlab.conversations import strict_json
-from qwenlab.conversations.checks import (
-    Problem,
-    SchemaCheck,
-    answer_problems,
-    check,
-    check_sample,
-    compile_schema,
-    plain_text,
-)
-from qwenlab.conversations.dataset import DataSet, editable
-from qwenlab.conversations.sample import Sample, Turn
-from qwenlab.conversations.words import DataError
-from qwenlab.workspace import Workspace
+from qwenlab.conversations.checks import answer_problems, findings, severity
+from qwenlab.conversations.document import Document
+from qwenlab.conversations.facts import Facts
+from qwenlab.conversations.journal import Change
+from qwenlab.conversations.sample import Labels, Sample, Turn
 
 PAGE = 25
-CHECKED_AT_ONCE = 5000
-"""Sets up to this size are checked again after every edit; larger ones when the person asks."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One step of the history: `old` became `new` at `index`; None stands for no sample."""
-
-    index: int
-    old: Sample | None
-    new: Sample | None
-    mark: str = ""
-
-
-class Document:
-    """One open data set with its history; shared by all windows, so an edit in one is seen in the other."""
-
-    def __init__(self, dataset: DataSet, workspace: Workspace) -> None:
-        self.dataset = dataset
-        self.workspace = workspace
-        self.revision = 0
-        self.saved: datetime | None = None
-        self.lock = threading.RLock()
-        self._undo: list[Change] = []
-        self._redo: list[Change] = []
-        self._problems: tuple[int, list[Problem]] | None = None
-        schema = dataset.attached_schema()
-        self.schema: SchemaCheck | None = compile_schema(schema, dataset) if schema is not None else None
-        self._plain = plain_text(dataset.settings())
-
-    @classmethod
-    def open(cls, path: Path, workspace: Workspace) -> Document:
-        """Open a train.json. Raises DataError when it cannot be read."""
-        return cls(DataSet.open(path), workspace)
-
-    @property
-    def samples(self) -> list[Sample]:
-        """The samples in file order; change them through `change` only."""
-        return self.dataset.samples
-
-    def change(self, change: Change) -> None:
-        """Apply one step and remember it; steps with the same mark, such as typing in one turn, merge."""
-        with self.lock:
-            last = self._undo[-1] if self._undo else None
-            if change.mark and last and last.mark == change.mark and last.index == change.index:
-                self._undo[-1] = replace(last, new=change.new)
-            else:
-                self._undo.append(change)
-            self._redo.clear()
-            self._apply(change.index, change.old, change.new)
-
-    def seal(self) -> None:
-        """Let the next edit be a step of its own."""
-        if self._undo and self._undo[-1].mark:
-            self._undo[-1] = replace(self._undo[-1], mark="")
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return bool(self._undo)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is a step to do again."""
-        return bool(self._redo)
-
-    def undo(self) -> int | None:
-        """Take back the last step; returns which sample it touched."""
-        with self.lock:
-            if not self._undo:
-                return None
-            step = self._undo.pop()
-            self._redo.append(step)
-            self._apply(step.index, step.new, step.old)
-            return step.index
-
-    def redo(self) -> int | None:
-        """Do the last undone step again; returns which sample it touched."""
-        with self.lock:
-            if not self._redo:
-                return None
-            step = self._redo.pop()
-            self._undo.append(replace(step, mark=""))
-            self._apply(step.index, step.old, step.new)
-            return step.index
-
-    def _apply(self, index: int, old: Sample | None, new: Sample | None) -> None:
-        if old is None and new is not None:
-            self.samples.insert(index, new)
-        elif new is None:
-            del self.samples[index]
-        else:
-            self.samples[index] = new
-        self.revision += 1
-
-    def save(self, overwrite: bool = False) -> None:
-        """Write the file; a shipped set is saved as a copy in the workspace.
-
-        Raises:
-            DataError: when the file changed on disk meanwhile, unless `overwrite`.
-            QwenlabError: when it cannot be written.
-        """
-        with self.lock:
-            if self.dataset.edited:
-                self.dataset.path = editable(self.workspace, self.dataset.path)
-            self.dataset.save(overwrite)
-            self.saved = datetime.now()
-
-    def save_copy(self) -> None:
-        """Save under a new name in the workspace and go on with that file."""
-        with self.lock:
-            self.dataset.save_as(free_path(self.workspace.data, self.dataset.name))
-            self.saved = datetime.now()
-
-    def problems(self, now: bool = False) -> list[Problem]:
-        """All problems; in a large set those of the last check, unless `now`."""
-        known = self._problems
-        fresh = known is not None and known[0] == self.revision
-        if known is not None and (fresh or (not now and len(self.samples) > CHECKED_AT_ONCE)):
-            return known[1]
-        with self.lock:
-            revision = self.revision
-            found = check(self.dataset, self.schema.schema if self.schema else None)
-            self._problems = (revision, found)
-        return found
-
-    def schema_for(self, sample: Sample) -> SchemaCheck | None:
-        """The schema that this sample's answers must satisfy; None when it answers in plain text."""
-        return None if self._plain(sample) else self.schema
+SORTS: dict[str, Callable[[Facts], Any] | None] = {
+    "file": None,
+    "longest": lambda known: -known.length,
+    "shortest": lambda known: known.length,
+    "id": lambda known: known.id.casefold(),
+}
+"""Orders of the list; "newest", the last edited first, is the fifth."""
+LENGTHS = {"short": (0, 200), "middle": (200, 1000), "long": (1000, 2**62)}
+"""Length filters: characters in all turns, from and below."""
+DELETED = "deleted"
 
 
 @dataclass(frozen=True)
@@ -175,6 +45,8 @@ class EditorState:
         self.page = 0
         self.search = ""
         self.wanted = ""
+        self.tag = ""
+        self.sort = "file"
         self.message = ""
         self.shown: Sample | None = None
         self._matches: tuple[Any, list[int]] = (None, [])
@@ -182,24 +54,38 @@ class EditorState:
     # --- the list ----------------------------------------------------------------------------------------
 
     def matches(self) -> list[int]:
-        """Positions of the samples that fit search and filter."""
-        key = (id(self.document), self.document.revision, self.search, self.wanted)
+        """Positions of the samples that fit search and filters, in the order of the list."""
+        key = (id(self.document), self.document.revision, self.search, self.wanted, self.tag, self.sort)
         if self._matches[0] != key:
             self._matches = (key, self._find())
         return self._matches[1]
 
     def _find(self) -> list[int]:
-        samples = self.document.samples
-        found = range(len(samples))
-        if self.wanted:
-            named = {
-                problem.sample_index for problem in self.document.problems() if self.wanted in ("any", problem.code)
-            }
-            found = [index for index in found if index in named]  # type: ignore[assignment]
-        words = self.search.casefold().split()
-        if not words:
-            return list(found)
-        return [index for index in found if _contains(samples[index], words)]
+        facts = self.document.facts
+        found = self.document.find(self.search, self._filter())
+        if self.sort == "newest":
+            found.sort(key=lambda index: facts[index].labels.edited, reverse=True)
+        elif order := SORTS.get(self.sort):
+            found.sort(key=lambda index: order(facts[index]))
+        return found
+
+    def _filter(self) -> Callable[[Facts], bool] | None:
+        wanted, tag = self.wanted, self.tag
+        tests: list[Callable[[Facts], bool]] = []
+        if tag:
+            tests.append(lambda known: tag in known.labels.tags)
+        if wanted == "any":
+            tests.append(lambda known: bool(known.problems))
+        elif wanted == "edited":
+            tests.append(lambda known: bool(known.labels.edited))
+        elif wanted == "noted":
+            tests.append(lambda known: bool(known.labels.note))
+        elif wanted in LENGTHS:
+            low, high = LENGTHS[wanted]
+            tests.append(lambda known: low <= known.length < high)
+        elif wanted and wanted != DELETED:
+            tests.append(lambda known: any(code == wanted for _, code, _ in known.problems))
+        return (lambda known: all(test(known) for test in tests)) if tests else None
 
     def pages(self) -> int:
         """How many pages of `PAGE` rows there are, at least one."""
@@ -210,17 +96,10 @@ class EditorState:
         self.page = min(max(self.page, 0), self.pages() - 1)
         return self.matches()[self.page * PAGE : (self.page + 1) * PAGE]
 
-    def look_for(self, search: str, wanted: str) -> None:
-        """Set search words and problem filter; the list starts at its first page."""
-        if (search, wanted) != (self.search, self.wanted):
-            self.search, self.wanted, self.page = search, wanted, 0
-
-    def counts(self) -> Counter[str]:
-        """How many samples have each kind of problem; "any" counts samples with one at least."""
-        pairs = {(problem.sample_index, problem.code) for problem in self.document.problems()}
-        found = Counter(code for _, code in pairs)
-        found["any"] = len({index for index, _ in pairs})
-        return found
+    def look_for(self, search: str, wanted: str, tag: str = "", sort: str = "file") -> None:
+        """Set search words, filters and order; the list starts at its first page."""
+        if (search, wanted, tag, sort) != (self.search, self.wanted, self.tag, self.sort):
+            self.search, self.wanted, self.tag, self.sort, self.page = search, wanted, tag, sort, 0
 
     # --- the open conversation ---------------------------------------------------------------------------
 
@@ -265,10 +144,17 @@ class EditorState:
         turns[turn] = replace(turns[turn], role=role)
         self._put(sample.with_turns(turns))
 
-    def add_turn(self, role: str) -> None:
-        """Add an empty turn: a system turn at the start, any other at the end."""
+    def add_turn(self, role: str, after: int | None = None) -> None:
+        """Add an empty turn: a system turn at the start, any other after the turn `after` or at the end.
+
+        Args:
+            role: "next" stands for whoever speaks after `after`.
+            after: position of a turn; None: the end.
+        """
         sample = self._whole()
-        at = 0 if role == "system" else len(sample.turns)
+        if role == "next":
+            role = "assistant" if after is not None and sample.turns[after].role == "user" else "user"
+        at = 0 if role == "system" else len(sample.turns) if after is None else after + 1
         turns = [*sample.turns[:at], Turn(role, ""), *sample.turns[at:]]
         self._put(sample.with_turns(turns))
 
@@ -325,10 +211,57 @@ class EditorState:
         self._insert(sample.with_id(self._free_id(sample.id or "copy")))
 
     def delete_sample(self) -> None:
-        """Delete the open sample."""
+        """Delete the open sample; undo or the list of deleted samples brings it back."""
         sample = self.sample
         if sample is not None:
             self.document.change(Change(self.at, sample, None))
+
+    def restore(self, number: int) -> None:
+        """Bring back a deleted sample, by its place in `Document.deleted`, where it stood."""
+        index, sample = self.document.deleted()[number]
+        at = min(index, len(self.document.samples))
+        self.document.change(Change(at, None, sample))
+        self.open(at)
+
+    def split(self, turn: int) -> None:
+        """Cut the conversation before `turn`: the rest becomes a sample of its own, with the same system turn."""
+        sample = self._whole()
+        turns = sample.turns
+        if not 0 < turn < len(turns):
+            raise IndexError("nothing to split off")
+        system = [turns[0]] if turns[0].role == "system" else []
+        if turn <= len(system):
+            raise IndexError("nothing to split off")
+        rest = sample.with_turns([*system, *turns[turn:]]).with_id(self._free_id(sample.id or "part"))
+        first = sample.with_turns(turns[:turn])
+        self.document.change([Change(self.at, sample, first), Change(self.at + 1, None, rest)])
+
+    def move_sample(self, by: int) -> None:
+        """Move the open sample up (-1) or down (1) in the file."""
+        sample, to = self.sample, self.at + by
+        if sample is not None and 0 <= to < len(self.document.samples):
+            self.document.change([Change(self.at, sample, None), Change(to, None, sample)])
+            self.open(to)
+
+    def set_tags(self, words: str) -> None:
+        """Tag the open sample; tags are parted by commas."""
+        tags = [word.strip() for word in words.replace("，", ",").split(",")]
+        self._label(replace(self._labels(), tags=tuple(dict.fromkeys(tag for tag in tags if tag))))
+
+    def set_note(self, note: str) -> None:
+        """Write a remark beside the open sample."""
+        self._label(replace(self._labels(), note=note.strip()))
+
+    def _labels(self) -> Labels:
+        sample = self.sample
+        if sample is None:
+            raise IndexError("no sample is open")
+        return sample.labels
+
+    def _label(self, labels: Labels) -> None:
+        sample = self.document.samples[self.at]
+        if labels != sample.labels:
+            self._put(sample.with_labels(labels))
 
     def undo(self) -> None:
         """Take back the last step and show where it was."""
@@ -343,13 +276,13 @@ class EditorState:
         sample = self.sample
         if sample is None:
             return []
-        schema = self.document.schema_for(sample)
-        found: list[list[Verdict]] = [[] for _ in sample.turns]
-        for problem in check_sample(sample, self.at, schema):
-            if problem.turn_index is not None:
-                kind = "bad" if problem.severity == "error" else "warn"
-                found[problem.turn_index].append(Verdict(kind, problem.code, dict(problem.detail)))
-        for turn, verdicts in zip(sample.turns, found, strict=True):
+        schema = self.document.schema_for(sample.id)
+        turns = sample.turns
+        found: list[list[Verdict]] = [[] for _ in turns]
+        for turn_index, code, detail in findings(sample, schema):
+            if turn_index is not None:
+                found[turn_index].append(Verdict("bad" if severity(code) == "error" else "warn", code, dict(detail)))
+        for turn, verdicts in zip(turns, found, strict=True):
             if turn.role == "assistant" and not verdicts and looks_like_json(turn.text):
                 wrong = answer_problems(turn.text, None)
                 if wrong:
@@ -369,43 +302,19 @@ class EditorState:
         return sample
 
     def _put(self, sample: Sample, mark: str = "") -> None:
-        self.document.change(Change(self.at, self.document.samples[self.at], sample, mark))
+        self.document.change(Change(self.at, self.document.samples[self.at], sample), mark)
 
     def _insert(self, sample: Sample) -> None:
         at = self.at + 1 if self.document.samples else 0
         self.document.change(Change(at, None, sample))
-        self.search = self.wanted = ""
+        self.search = self.wanted = self.tag = ""
         self.open(at)
 
     def _free_id(self, stem: str) -> str:
-        known = {sample.id for sample in self.document.samples}
+        known = {facts.id for facts in self.document.facts}
         return next(name for name in (f"{stem}-{number}" for number in range(1, len(known) + 2)) if name not in known)
 
 
 def looks_like_json(text: str) -> bool:
     """Whether a text is meant as a JSON object or list."""
     return text.lstrip()[:1] in ("{", "[")
-
-
-def free_path(folder: Path, name: str) -> Path:
-    """NAME.train.json in `folder`, with a number when it is taken."""
-    path, number = folder / f"{name}.train.json", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}.train.json"
-    return path
-
-
-def new_data_set(workspace: Workspace, name: str, samples: list[Sample]) -> Path:
-    """Make a new data set in the workspace under a free name and return its path."""
-    path = free_path(workspace.data, name)
-    try:
-        DataSet.new(path, samples).save()
-    except DataError:  # another window took the name in between
-        return new_data_set(workspace, name, samples)
-    return path
-
-
-def _contains(sample: Sample, words: list[str]) -> bool:
-    text = " ".join((sample.id, *(turn.text for turn in sample.turns))).casefold()
-    return all(word in text for word in words)

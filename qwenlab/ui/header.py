@@ -52,10 +52,10 @@ def _data(lab: Lab, t: Translator) -> Html:
         return escape(t("header_none"))
     number = len(document.samples)
     words = [t("header_sample") if number == 1 else t("header_samples", number=number)]
-    bad = len({problem.sample_index for problem in document.problems()})
+    bad = document.counts()["any"]
     if bad:
         words.append(t("header_problems", number=bad))
-    if document.dataset.edited:
+    if document.edited:
         words.append(t("header_unsaved"))
     return Html(f"{escape(document.dataset.name)} <small>{escape(', '.join(words))}</small>")
 

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qwenlab.conversations import checks
+from qwenlab.conversations.dataset import new_data_set
+from qwenlab.conversations.document import Document
+from qwenlab.conversations.facts import Facts
+from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.models.contestant import Message
 from qwenlab.ui.components import Html, escape, notice
-from qwenlab.ui.editor import Change, Document, new_data_set
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
@@ -42,33 +45,35 @@ def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, orig
         refusal = _refusal(document, turns, t)
         if refusal:
             return refusal
-        sample = Sample.make(_free_id(document, origin), turns)
-        wrong = [one for one in checks.check_sample(sample, 0, document.schema_for(sample)) if one.severity == "error"]
+        sample = Sample.make(_free_id(document, origin), turns, origin=origin)
+        wrong = [
+            one for one in checks.check_sample(sample, 0, document.schema_for(sample.id)) if one.severity == "error"
+        ]
         if wrong:
             reasons = dict.fromkeys(" ".join(checks.explain(one.code, one.detail, t.language)) for one in wrong)
             return notice("bad", t("compare_keep_wrong"), " ".join([*reasons][:3]))
-        others_edits = document.dataset.edited
-        document.change(Change(len(document.samples), None, sample))
+        others_edits = document.edited
         before = document.dataset.path
+        document.change(Change(len(document.samples), None, sample))
         if not others_edits:  # unsaved edits of the Data tab are saved by whoever made them
             document.save()
-            if document.dataset.path != before:
-                lab.saved_as(document)
+        if document.dataset.path != before:
+            lab.saved_as(document)
     said = t("compare_kept", name=sample.id, data=document.dataset.name)
     return notice("warn", said, t("compare_keep_unsaved")) if others_edits else notice("ok", said)
 
 
 def _refusal(document: Document, turns: list[tuple[str, str]], t: Translator) -> Html:
     """Why the sample is not wanted: it, or its question with another answer, is there already."""
-    for sample in document.samples:
-        there = [(turn.role, turn.text.strip()) for turn in sample.turns]
-        if there[:-1] == [(role, text.strip()) for role, text in turns[:-1]]:
-            same = there[-1] == turns[-1]
+    wanted = Facts(Sample.make("", turns))
+    for known in document.facts:
+        if known.asked == wanted.asked:
+            same = known.answer == wanted.answer
             key = "compare_keep_there" if same else "compare_keep_contradicts"
-            return notice("warn", t(key, name=sample.id), "" if same else t("compare_keep_contradicts_remedy"))
+            return notice("warn", t(key, name=known.id), "" if same else t("compare_keep_contradicts_remedy"))
     return escape("")
 
 
 def _free_id(document: Document, origin: str) -> str:
-    known = {sample.id for sample in document.samples}
+    known = {facts.id for facts in document.facts}
     return next(name for number in range(1, len(known) + 2) if (name := f"{origin}-{number:04}") not in known)

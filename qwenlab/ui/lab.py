@@ -9,9 +9,9 @@ from pathlib import Path
 
 from qwenlab import files
 from qwenlab.conversations.dataset import data_sets
+from qwenlab.conversations.document import Document
 from qwenlab.jobs import Job
 from qwenlab.models import catalogue
-from qwenlab.ui.editor import Document
 from qwenlab.workspace import Workspace
 
 
@@ -90,7 +90,9 @@ class Lab:
             found, stamp = self._documents.get(path), _stamp(path)
             if found is not None and self._stamps.get(path) == stamp:
                 return found
-            if found is None or (not found.dataset.edited and found.dataset.changed_on_disk()):
+            if found is None or (not found.edited and found.dataset.changed_on_disk()):
+                if found is not None:
+                    found.close()
                 found = Document.open(path, self.workspace)
                 self._documents[path] = found
             self._stamps[path] = stamp
@@ -106,7 +108,9 @@ class Lab:
     def forget(self, path: Path) -> None:
         """Drop the unsaved edits of a data set; the next `document` reads the file again."""
         with self._lock:
-            self._documents.pop(path, None)
+            found = self._documents.pop(path, None)
+            if found is not None:
+                found.discard()
 
     def runs(self) -> list[Job]:
         """All training runs, newest first."""

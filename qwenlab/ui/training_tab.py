@@ -11,6 +11,8 @@ from typing import Any
 
 import gradio as gr
 
+from qwenlab.conversations.dataset import keep_version
+from qwenlab.conversations.document import Document
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import catalogue
@@ -18,7 +20,6 @@ from qwenlab.training import recipe as recipes
 from qwenlab.training import runs
 from qwenlab.ui import components, training_view
 from qwenlab.ui.components import NOTHING, Html, ended_words, escape, listen, notice, poll, progress_bar
-from qwenlab.ui.editor import Document
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.live import LIVE
 from qwenlab.ui.suites import last_progress
@@ -103,15 +104,19 @@ def start_run(lab: Lab, values: dict[str, Any], t: Translator) -> Job:
     """Make and start a run of the chosen model on the chosen data.
 
     Raises:
-        QwenlabError: no data, unsaved edits, a run in progress, or a model that is not here.
+        QwenlabError: no data, a file that another program changed, a run in progress, or a model that is not here.
     """
     if any(job.state() == "running" for job in lab.runs()):
         raise QwenlabError(t("train_busy"), t("train_one_at_a_time"))
     document = lab.document()
     if document is None:
         raise QwenlabError(t("train_no_data"), t("train_no_data_do"))
-    if document.dataset.edited:
-        raise QwenlabError(t("train_data_unsaved"), t("train_data_save"))
+    if document.edited:  # what the person sees in the Data tab is what is trained
+        before = document.dataset.path
+        document.save()
+        if document.dataset.path != before:
+            lab.saved_as(document)
+    keep_version(document.dataset.path)
     recipe = recipes.read({**values, "model": lab.model_name(), "data": str(document.dataset.path)})
     job = runs.create(lab.workspace, recipe)
     runs.start(job)
@@ -275,7 +280,7 @@ def _form(lab: Lab, readers: Readers, t: Translator) -> Form:
         try:
             plan = plan_of(lab, samples, readers, form.values(list(typed), t))
             first, last = training_view.data_lines(plan, t), training_view.plan_line(plan, t)
-            able = plan is not None and plan.samples > 0 and not plan.unsaved
+            able = plan is not None and plan.samples > 0
         except QwenlabError as error:
             first, last, able = NOTHING, notice("bad", *components.error_words(error, t)), True
         if busy:
@@ -322,7 +327,7 @@ class SampleCounts:
         """Language -> whole samples; broken ones are in none."""
         seen = (document, document.revision)
         if self._seen is None or self._seen[0] is not document or self._seen[1] != document.revision:
-            self._counts = Counter(sample.language for sample in document.samples if not sample.broken())
+            self._counts = Counter(known.language for known in document.facts if known.same is not None)
             self._seen = seen
         return self._counts
 
@@ -348,7 +353,7 @@ def plan_of(lab: Lab, samples: SampleCounts, readers: Readers, values: dict[str,
         samples=usable,
         all=len(document.samples),
         languages=languages,
-        unsaved=document.dataset.edited,
+        unsaved=document.edited,
         steps=steps,
         tokens=tokens,
         seconds=seconds,

@@ -220,7 +220,7 @@ def data_lines(plan: Plan | None, t: Translator) -> Html:
         words = t(key, name=plan.name, number=f"{plan.samples:,}", all=f"{plan.all:,}", languages=languages)
         inner = f"<p>{escape(words)}</p>"
         if plan.unsaved:
-            inner += notice("warn", t("train_data_unsaved"), t("train_data_save"))
+            inner += Html(f'<p class="quiet">{escape(t("train_data_unsaved"))}</p>')
     return Html(
         f'<div class="run question"><div class="head"><b>{escape(t("train_data"))}</b>{link}</div>{inner}</div>'
     )

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from qwenlab import files
+from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.suite import suite_from
 from qwenlab.models.contestant import Answer, Generation
 from qwenlab.ui import compare_view, roster
 from qwenlab.ui.comparison import Exchange, Line, Reply, Room, Step, Talk, Wanted, ask, judge
-from qwenlab.ui.editor import new_data_set
 from qwenlab.ui.keep import keep
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.roster import Entrant

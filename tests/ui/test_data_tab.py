@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
 from qwenlab.ui import data_tab, data_view
-from qwenlab.ui.editor import EditorState, new_data_set
+from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 from qwenlab.workspace import Workspace
@@ -89,7 +90,7 @@ def test_words_typed_go_along_with_the_next_action(lab: Lab, view: EditorState) 
 def test_words_for_another_sample_are_refused(lab: Lab, view: EditorState) -> None:
     view, message = do(lab, view, "text", at=2, texts=[{"turn": 1, "text": "typed"}])
     assert "Another window" in message
-    assert not view.document.dataset.edited
+    assert not view.document.edited
 
 
 def test_edit_in_another_window_is_shown_and_not_overwritten(lab: Lab, view: EditorState) -> None:
@@ -113,7 +114,7 @@ def test_action_that_does_not_fit_changes_nothing(
     lab: Lab, view: EditorState, action: str, data: dict[str, Any]
 ) -> None:
     do(lab, view, action, **data)
-    assert not view.document.dataset.edited
+    assert not view.document.edited
 
 
 def test_save_refused_by_a_change_on_disk_offers_three_ways(lab: Lab, view: EditorState) -> None:
@@ -132,7 +133,7 @@ def test_reload_takes_what_stands_on_disk(lab: Lab, view: EditorState) -> None:
     do(lab, view, "delete")
     view, _ = do(lab, view, "reload")
     assert len(view.document.samples) == 3
-    assert not view.document.dataset.edited
+    assert not view.document.edited
 
 
 def test_first_save_of_a_shipped_set_goes_on_with_the_copy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

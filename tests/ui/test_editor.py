@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwenlab.conversations.dataset import DataSet, sidecar
+from qwenlab.conversations import document as documents
+from qwenlab.conversations.dataset import DataSet, new_data_set, sidecar
+from qwenlab.conversations.document import Document
 from qwenlab.conversations.sample import Sample
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.conversations.words import DataError
-from qwenlab.ui import editor
-from qwenlab.ui.editor import Document, EditorState, new_data_set
+from qwenlab.ui.editor import EditorState
 from qwenlab.workspace import Workspace
 
 Make = Callable[..., EditorState]
@@ -56,7 +57,7 @@ def test_typing_in_one_turn_is_one_step_back(make: Make) -> None:
     assert texts(state)[0] == "hel"
     state.undo()
     assert texts(state)[0] == "q0"
-    assert not state.document.dataset.edited
+    assert not state.document.edited
     state.redo()
     state.redo()
     assert texts(state)[0] == "hello"
@@ -72,7 +73,7 @@ def test_typing_in_another_turn_or_sample_is_another_step(make: Make) -> None:
     for _ in range(3):
         assert state.document.can_undo
         state.undo()
-    assert not state.document.dataset.edited
+    assert not state.document.edited
 
 
 def test_same_text_is_no_edit(make: Make) -> None:
@@ -199,7 +200,7 @@ def test_search_and_filter_choose_the_rows(make: Make) -> None:
     state.open(7)
     state.set_text(1, "")
     assert state.matches() == [7]
-    assert state.counts() == {"any": 1, "empty_turn": 1}
+    assert state.document.counts() == {"any": 1, "empty_turn": 1}
 
 
 def test_next_and_previous_follow_the_filtered_list(make: Make) -> None:
@@ -214,7 +215,7 @@ def test_next_and_previous_follow_the_filtered_list(make: Make) -> None:
 
 
 def test_large_set_is_checked_again_only_when_asked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(editor, "CHECKED_AT_ONCE", 2)
+    monkeypatch.setattr(documents, "CHECKED_AT_ONCE", 2)
     state = make(3)
     assert state.document.problems() == []
     state.set_text(1, "")
@@ -263,11 +264,11 @@ def test_save_keeps_a_version_and_notes_the_time(make: Make) -> None:
     state = make()
     state.set_text(0, "new")
     state.document.save()
-    assert not state.document.dataset.edited
+    assert not state.document.edited
     assert state.document.saved is not None
     assert DataSet.open(state.document.dataset.path).samples[0].turns[0].text == "new"
     state.undo()
-    assert state.document.dataset.edited
+    assert state.document.edited
 
 
 def test_save_beside_a_change_of_another_program_offers_a_copy(make: Make) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
-from qwenlab.ui.editor import EditorState, new_data_set
+from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
 from qwenlab.workspace import Workspace
 

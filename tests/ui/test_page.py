@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
-from qwenlab.ui.editor import new_data_set
 from qwenlab.ui.lab import Lab
 from qwenlab.workspace import Workspace
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from qwenlab import files
+from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
 from qwenlab.ui import training_tab, training_view
-from qwenlab.ui.editor import EditorState, new_data_set
+from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.loss_curve import loss_curve
 from qwenlab.ui.texts import Translator

@@ -30,12 +30,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "train_data_change": ("Choose or edit the data", "选择或编辑数据"),
     "train_data_unsaved": (
-        "The data set has edits that are not saved.",
-        "数据集有未保存的修改。",
-    ),
-    "train_data_save": (
-        "Save them in the Data tab, then start: training reads the saved file.",
-        "请先在“数据”页保存再开始：训练读取的是已保存的文件。",
+        "Edits that the file does not have yet are saved when you start.",
+        "文件中还没有的修改会在开始训练时保存。",
     ),
     "train_language_en": ("English", "英文"),
     "train_language_zh": ("Chinese", "中文"),

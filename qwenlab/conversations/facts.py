@@ -1,0 +1,84 @@
+"""What is known of each sample without parsing it again: the base of search, filters, sorting and checks.
+
+A set of 100,000 conversations is paged, searched and filtered in a blink because each sample is read once, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qwenlab.conversations.sample import Labels, Sample, Turn, broken, id_of, language_of
+
+Finding = tuple[int | None, str, dict[str, Any]]
+"""The turn (None: the sample as a whole), the code in `words.PROBLEMS`, and what its sentence names."""
+
+
+class Facts:
+    """What is known of one sample.
+
+    Attributes:
+        id: the sample's id, possibly empty.
+        text, label_text: its id and words, its tags and note, casefolded for searching.
+        length: characters in all turns.
+        language: "zh" or "en".
+        same: hash of all turns; equal for equal conversations.
+        asked: hash of the turns before the last answer; None when it does not end with an answer.
+        answer: hash of that answer.
+        labels: the sample's labels.
+        findings: problems within the sample; None before it was checked.
+        across: problems that only the set shows: duplicates, contradictions.
+        near: signature for near-duplicates; None before it was computed.
+    """
+
+    __slots__ = (
+        "across",
+        "answer",
+        "asked",
+        "findings",
+        "id",
+        "label_text",
+        "labels",
+        "language",
+        "length",
+        "near",
+        "same",
+        "text",
+    )
+
+    def __init__(self, sample: Sample) -> None:
+        raw = sample.raw
+        turns = [] if broken(raw) else [Turn.of(turn) for turn in raw["conversations"]]
+        spoken = [(turn.role, turn.text.strip()) for turn in turns]
+        words = [turn.text for turn in turns] or [str(raw)[:2000]]
+        self.id = id_of(raw)
+        self.text = searchable((self.id, *words))
+        self.relabel(sample.labels)
+        self.length = sum(len(turn.text) for turn in turns)
+        self.language = language_of(turns)
+        self.same = hash(tuple(spoken)) if spoken else None
+        answered = len(spoken) > 1 and spoken[-1][0] == "assistant"
+        self.asked = hash(tuple(spoken[:-1])) if answered else None
+        self.answer = hash(spoken[-1][1]) if answered else None
+        self.findings: tuple[Finding, ...] | None = None
+        self.across: tuple[Finding, ...] = ()
+        self.near: Any = None
+
+    def relabel(self, labels: Labels) -> None:
+        """Know other labels of the same sample."""
+        self.labels = labels
+        self.label_text = searchable((*labels.tags, labels.note)) if labels.tags or labels.note else ""
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """All problems that are known."""
+        return (self.findings or ()) + self.across
+
+    def contains(self, words: Sequence[str]) -> bool:
+        """Whether every word (already `searchable`) stands in it."""
+        return all(word in self.text or word in self.label_text for word in words)
+
+
+def searchable(parts: Sequence[str]) -> str:
+    """Text in which capitals make no difference."""
+    return "\n".join(parts).casefold()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwenlab import files
-from qwenlab.conversations.dataset import new_data_set
+from qwenlab.conversations.dataset import new_data_set, versions
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
@@ -231,7 +231,7 @@ def test_plan_names_what_is_trained_and_what_stands_in_the_way() -> None:
     assert "200 of 400 samples" in training_view.data_lines(plan, EN)
     assert "about 10 min judging by run-1" in training_view.plan_line(plan, EN)
     assert "没有此模型会说的语言的样本" in training_view.data_lines(Plan("x", 0, 5, ["en"]), ZH)
-    assert "not saved" in training_view.data_lines(Plan("x", 5, 5, ["en"], unsaved=True), EN)
+    assert "saved when you start" in training_view.data_lines(Plan("x", 5, 5, ["en"], unsaved=True), EN)
     assert "no data set" in training_view.data_lines(None, EN)
 
 
@@ -273,12 +273,19 @@ def test_folder_that_is_no_model_is_said(lab: Lab, tmp_path: Path) -> None:
     assert "&lt;nowhere&gt;" in words
 
 
-def test_start_is_refused_with_unsaved_edits_or_beside_a_running_run(lab: Lab) -> None:
+def test_start_saves_the_edits_that_the_person_sees(lab: Lab) -> None:
     document = lab.document()
     assert document is not None
-    EditorState(document).new_sample()
-    with pytest.raises(QwenlabError, match="not saved"):
+    EditorState(document).set_text(1, "a better answer")
+    assert document.edited
+    with pytest.raises(QwenlabError, match="not here yet"):  # no model is fetched in this test
         training_tab.start_run(lab, {}, EN)
+    assert not document.edited
+    assert "a better answer" in document.dataset.path.read_text(encoding="utf-8")
+    assert versions(document.dataset.path), "the version that is trained is kept"
+
+
+def test_start_is_refused_beside_a_running_run(lab: Lab) -> None:
     as_running(a_run(lab.workspace.runs / "run-1"))
     with pytest.raises(QwenlabError, match="in progress"):
         training_tab.start_run(lab, {}, EN)

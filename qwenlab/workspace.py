@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from qwenlab.errors import QwenlabError
+
 SHIPPED = Path(__file__).resolve().parent.parent
 """The folder that holds the shipped data/ and eval_suites/."""
 
@@ -64,5 +66,15 @@ class Workspace:
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise QwenlabError(
+                f"The folder {folder} cannot be made: {error.strerror}.",
+                "Name a folder you may write to, with --workspace or QWENLAB_HOME.",
+                zh=(
+                    f"无法建立文件夹 {folder}：{error.strerror}。",
+                    "请用 --workspace 或 QWENLAB_HOME 指定一个可写的文件夹。",
+                ),
+            ) from error
         return folder

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from qwenlab import failures
 from qwenlab.chat.gguf_contestant import GgufContestant
 from qwenlab.chat.local_contestant import LocalContestant, stream_batch
-from qwenlab.errors import QwenlabError
 from qwenlab.models.contestant import Answer, Contestant, Generation, Message
 
 
@@ -66,9 +66,8 @@ def stream(
         try:
             _answer_group(contestants, columns, indices, messages, settings, stop, changed)
         except Exception as error:
-            words = error.what if isinstance(error, QwenlabError) else f"{type(error).__name__}: {error}"
             for index in indices:
-                columns[index].answer = Answer(columns[index].text, "error", error=words)
+                columns[index].answer = Answer.failed(failures.explain(error), columns[index].text)
         finally:
             changed.put(None)
 

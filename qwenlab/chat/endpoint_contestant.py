@@ -83,11 +83,20 @@ class EndpointContestant:
             choice, usage = value["choices"][0], value.get("usage") or {}
             text = choice["message"]["content"] or ""
         except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
-            return Answer("", "error", error=f"{type(error).__name__}: {error}")
+            return Answer.failed(self._no_answer(error))
         finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
         spent = time.perf_counter() - start
         return Answer(
             str(text), finish, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), spent
+        )
+
+    def _no_answer(self, error: Exception) -> QwenlabError:
+        said = " ".join(str(error).splitlines()[:1])
+        why = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return QwenlabError(
+            f"The endpoint {self.url} gave no answer that can be read ({why}).",
+            "Check the server, then run it again.",
+            zh=(f"接口 {self.url} 没有给出可读的回答（{why}）。", "请检查服务，然后重新运行。"),
         )
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import time
 import unicodedata
 import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ class GgufContestant:
         if isinstance(piece, Exception):
             raise piece
         if piece.finish == "error":
-            raise QwenlabError(piece.error)
+            raise QwenlabError(piece.error, zh=(piece.error_zh, ""))
         return piece
 
     def prompt_tokens(self, messages: list[Message]) -> list[int]:
@@ -156,7 +157,10 @@ class GgufContestant:
         fitting = [i for i, prompt in enumerate(prompts) if len(prompt) < longest]
         replies = [_Reply(len(prompt)) for prompt in prompts]
         for i in set(range(len(prompts))) - set(fitting):
-            replies[i].error = f"The prompt has {len(prompts[i])} tokens, but the model reads at most {longest - 1}."
+            replies[i].error = QwenlabError(
+                f"The prompt has {len(prompts[i])} tokens, but the model reads at most {longest - 1}.",
+                zh=(f"提问共 {len(prompts[i])} 个词元，而模型最多读取 {longest - 1} 个。", ""),
+            )
         with self._turn:
             if fitting:
                 need = max(len(prompts[i]) for i in fitting) + settings.max_new_tokens
@@ -173,8 +177,11 @@ class GgufContestant:
         def on_chunk(chunk: dict[str, Any] | None) -> bool:
             text = ""
             if chunk and "error" in chunk:
+                said = str(chunk["error"].get("message", "no details"))
                 for reply in replies:
-                    reply.error = reply.error or str(chunk["error"].get("message", "llama.cpp failed."))
+                    reply.error = reply.error or QwenlabError(
+                        f"llama.cpp failed: {said}", zh=(f"llama.cpp 出错：{said}", "")
+                    )
             elif chunk:
                 for choice in chunk["choices"]:
                     replies[choice["index"]].add(choice, chunk.get("usage"))
@@ -246,7 +253,7 @@ class _Reply:
     def __init__(self, prompt_tokens: int) -> None:
         self.prompt_tokens = prompt_tokens
         self.text = ""
-        self.error = ""
+        self.error: QwenlabError | None = None
         self.finish: Finish = "stopped"  # unless llama.cpp says otherwise
         self.tokens = 0
 
@@ -261,8 +268,8 @@ class _Reply:
             self.tokens = usage["completion_tokens"] - (self.finish == "stop")
 
     def answer(self, seconds: float) -> Answer:
-        finish: Finish = "error" if self.error else self.finish
-        return Answer(self.text, finish, self.prompt_tokens, self.tokens, seconds, self.error)
+        answer = Answer.failed(self.error, self.text) if self.error else Answer(self.text, self.finish)
+        return replace(answer, prompt_tokens=self.prompt_tokens, tokens=self.tokens, seconds=seconds)
 
 
 @functools.lru_cache(maxsize=64)

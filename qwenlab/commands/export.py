@@ -114,7 +114,8 @@ def quantize_folder(
         console.progress(f"quantizing {form}", done, step=what)
 
     if form == "gguf":
-        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show)
+        rows = _calibration(workspace, source, data, needed=False) if bits in quantizing.CALIBRATED else []
+        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, rows)
         return
     if bits not in (4, 8):
         raise QwenlabError(
@@ -126,14 +127,16 @@ def quantize_folder(
     quantizing.to_gptq(source.absolute(), target.absolute(), 4 if bits == 4 else 8, rows, show)
 
 
-def _calibration(workspace: Workspace, source: Path, data: Path | None) -> list[str]:
-    """Training conversations rendered as in chat, answers included."""
+def _calibration(workspace: Workspace, source: Path, data: Path | None, needed: bool = True) -> list[str]:
+    """Training conversations rendered as in chat, answers included; none where there are none and none are needed."""
     from qwenlab.conversations.dataset import DataSet
     from qwenlab.models import loading, rendering
 
     manifest = source / "qwenlab-export.json"
     run = str(files.read_json(manifest).get("run", "")) if manifest.exists() else ""
     path = data or (workspace.runs / run / "data.json")
+    if not path.is_file() and not data and not needed:
+        return []
     if not path.is_file():
         raise QwenlabError(
             "There is no data to calibrate on.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ def run_contestants(
         raise QwenlabError(
             "No contestant was named.",
             "Add --contestant NAME=MODEL.",
-            zh=("没有指定参赛模型。", "请添加 --contestant 名称=模型。"),
+            zh=("没有指定测试对象。", "请添加 --contestant 名称=模型。"),
         )
     return result
 
@@ -218,14 +219,21 @@ def _with_thresholds(suite: Suite, written: Sequence[str]) -> Suite:
     for one in written:
         measure, _, rate = one.partition("=")
         if measure not in known:
-            hint = nearest(measure, known)
-            raise QwenlabError(f"There is no measure {measure}.{hint}", f"Known: {', '.join(known)}.")
+            raise QwenlabError(
+                f"There is no measure {measure}.{nearest(measure, known)}",
+                f"Known: {', '.join(known)}.",
+                zh=(f"没有指标 {measure}。{nearest(measure, known, 'zh')}", f"可用：{'、'.join(known)}。"),
+            )
         try:
             values[measure] = float(rate)
-        except ValueError as error:
-            raise QwenlabError(f"The threshold {one!r} is no rate.", "Write for example usable=0.9.") from error
+        except ValueError:
+            values[measure] = math.nan
         if not 0 <= values[measure] <= 1:
-            raise QwenlabError(f"The threshold {one!r} is no fraction of 1.", "Write for example usable=0.9.")
+            raise QwenlabError(
+                f"The threshold {one!r} is no fraction of 1.",
+                "Write for example usable=0.9.",
+                zh=(f"门槛 {one!r} 不是 0 到 1 之间的数。", "请写成例如 usable=0.9。"),
+            )
     return suite.model_copy(update={"thresholds": suite.thresholds.model_copy(update=values)})
 
 

@@ -110,9 +110,20 @@ def check_ended(job: Job, progress: runs.Progress) -> None:
         QwenlabError: when it failed or was killed.
     """
     if progress.state == "failed":
-        raise QwenlabError(f"The run {job.id} failed: {progress.reason}", progress.remedy)
+        raise QwenlabError(
+            f"The run {job.id} failed: {progress.reason}",
+            progress.remedy,
+            zh=(
+                f"训练 {job.id} 失败：{progress.reason_zh or progress.reason}",
+                progress.remedy_zh or progress.remedy,
+            ),
+        )
     if progress.state == "interrupted":
-        raise QwenlabError(f"The run {job.id} was killed.", f"Go on with: qwenlab runs resume {job.id}")
+        raise QwenlabError(
+            f"The run {job.id} was killed.",
+            f"Go on with: qwenlab runs resume {job.id}",
+            zh=(f"训练 {job.id} 意外中断。", f"可以接着训练：qwenlab runs resume {job.id}"),
+        )
 
 
 def describe(job: Job, progress: runs.Progress) -> dict[str, Any]:

@@ -29,7 +29,8 @@ JSON = {
     "json_extra": ("something stands after the JSON{place}", "{place}JSON 之后还有多余内容"),
     "json_value": ("a JSON value is missing{place}", "{place}缺少 JSON 值"),
     "json_deep": ("it is nested too deeply to be read", "嵌套层数太多，无法读取"),
-    "json_number": ("a number has too many digits", "数字的位数太多"),
+    "json_number": ("a number is too large to be read", "数字太大，无法读取"),
+    "json_surrogate": ("it contains half of a character", "含有残缺的字符"),
 }
 """Why a text is not one JSON value; {place} is added where a line is known."""
 
@@ -256,6 +257,36 @@ PROBLEMS = {
         "Decide which answer is right and correct or delete the other.",
         "请确定哪个回答正确，改正或删除另一个。",
     ),
+    "near_duplicate": (
+        "Almost the same as sample {other}.",
+        "与样本 {other} 几乎相同。",
+        "Keep both only if the difference matters; otherwise delete one of the two.",
+        "如果差别不重要，请删除其中一个。",
+    ),
+    "duplicate_id": (
+        'Sample number {other} has the same name "{id}".',
+        "第 {other} 个样本的名称也是“{id}”。",
+        "Give one of the two another name, so that reports and notes mean the right one.",
+        "请给其中一个改名，以免报告和备注混淆。",
+    ),
+    "too_long": (
+        "It has {tokens} tokens, but training takes at most {limit}; from “{words}” on it is too long.",
+        "共 {tokens} 个 token，训练最多 {limit} 个；从“{words}”开始超出长度。",
+        "Shorten or split the sample, or raise the longest sample in Train.",
+        "请缩短或拆分该样本，或在“训练”中调大最长样本。",
+    ),
+    "personal": (
+        "This looks like {kind}: {quote}.",
+        "疑似{kind}：{quote}。",
+        "Mask it, or leave it if it belongs to nobody; what is trained can be said to anyone.",
+        "请打码；如果不属于任何人可保留。模型学到的内容可能会说给任何人。",
+    ),
+    "leak": (
+        "This also stands in the test suite {suite}, case {case}; a test that was trained on proves nothing.",
+        "此内容也出现在测试集 {suite} 的用例 {case} 中；训练过的题目不能用来检验。",
+        "Delete the sample, or that case of the suite.",
+        "请删除该样本，或删除测试集中的这个用例。",
+    ),
     "special_token": (
         "The text contains {token}, a sign that the model uses between turns.",
         "文字中含有 {token}，这是模型用来分隔轮次的标记。",
@@ -270,6 +301,28 @@ PROBLEMS = {
     ),
 }
 """What is wrong in a sample (English, Chinese) and what to do (English, Chinese)."""
+
+PERSONAL = {
+    "mobile": ("a mobile number", "手机号"),
+    "phone": ("a phone number", "电话号码"),
+    "id_card": ("an ID card number", "身份证号"),
+    "bank_card": ("a bank card number", "银行卡号"),
+    "email": ("an e-mail address", "邮箱地址"),
+}
+"""What `personal` finds."""
+
+FIXES = {
+    "not_json": ("Keep only the JSON, written correctly", "只保留 JSON 并改正写法"),
+    "not_text": ("Store it as the text shown", "按显示的文字保存"),
+    "schema": ("Write the number as the schema wants it", "按 Schema 要求改写数字"),
+    "empty_turn": ("Remove what follows the last answer", "删除最后一个回答之后的内容"),
+    "no_answer": ("Remove what follows the last answer", "删除最后一个回答之后的内容"),
+    "role_order": ("Join turns of one speaker; put the system turn first", "合并同一发言者的轮次，系统轮移到最前"),
+    "duplicate": ("Delete the copy", "删除重复的样本"),
+    "lone_surrogate": ("Replace it by the sign for an unreadable character", "替换为“无法识别字符”标记"),
+    "personal": ("Mask it with stars", "用星号打码"),
+}
+"""What the fix of a problem does (English, Chinese)."""
 
 ROLE_WORDS = {
     "system": ("system", "系统"),
@@ -291,6 +344,12 @@ SCHEMA = {
     "maxLength": ("it is longer than {wanted} characters", "多于 {wanted} 个字符"),
     "minItems": ("it has fewer than {wanted} entries", "少于 {wanted} 项"),
     "maxItems": ("it has more than {wanted} entries", "多于 {wanted} 项"),
+    "exclusiveMinimum": ("{value} is not more than {wanted}", "{value} 没有大于 {wanted}"),
+    "exclusiveMaximum": ("{value} is not less than {wanted}", "{value} 没有小于 {wanted}"),
+    "multipleOf": ("{value} is no multiple of {wanted}", "{value} 不是 {wanted} 的倍数"),
+    "uniqueItems": ("an entry stands there twice", "有重复的项"),
+    "anyOf": ("{value} fits none of the allowed forms", "{value} 不符合任何一种允许的形式"),
+    "oneOf": ("{value} does not fit exactly one of the allowed forms", "{value} 没有恰好符合一种允许的形式"),
     "other": ("{message}", "{message}"),
 }
 """What a value breaks, by JSON Schema keyword."""

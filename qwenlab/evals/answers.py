@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from qwenlab.errors import QwenlabError, nearest
+from qwenlab.errors import QwenlabError
+from qwenlab.evals.bilingual import Words, line_of, meant
 from qwenlab.evals.scoring import CaseScore, not_answered, score_answer
 from qwenlab.evals.suite_model import Suite
 from qwenlab.models.contestant import Answer, Finish
@@ -44,6 +45,7 @@ class AnswerLog:
             "tokens": item.answer.tokens,
             "seconds": round(item.answer.seconds, 4),
             "error": item.answer.error,
+            "error_zh": item.answer.error_zh,
             "wall": round(item.wall, 4),
         }
         try:
@@ -56,7 +58,9 @@ class AnswerLog:
                 file.flush()
         except OSError as error:
             raise QwenlabError(
-                f"Cannot write {self.path}: {error.strerror}.", "Free some disk space, then run the test again."
+                f"Cannot write {self.path}: {error.strerror}.",
+                "Free some disk space, then run the test again.",
+                zh=(f"无法写入 {self.path}：{error.strerror}。", "请释放一些磁盘空间，然后重新运行测试。"),
             ) from error
 
     def drop_torn_line(self) -> None:
@@ -88,8 +92,11 @@ class AnswerLog:
                 wall = item.pop("wall", 0.0)
                 found.append(Answered(item.pop("case"), Answer(**item), wall))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
+                place = line_of(self.path, number)
                 raise QwenlabError(
-                    f"{self.path}, line {number} cannot be read.", "Delete that line; its case is then asked again."
+                    f"{place.en} cannot be read.",
+                    "Delete that line; its case is then asked again.",
+                    zh=(f"{place.zh}无法读取。", "请删除这一行，对应的用例会重新提问。"),
                 ) from error
         return found
 
@@ -120,43 +127,72 @@ def score_answers_file(suite: Suite, path: Path) -> list[CaseScore]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise QwenlabError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+        raise QwenlabError(
+            f"Cannot read {path}: {error.strerror}.",
+            "Check the path.",
+            zh=(f"无法读取 {path}：{error.strerror}。", "请检查路径。"),
+        ) from error
     except UnicodeDecodeError as error:
-        raise QwenlabError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from error
+        raise QwenlabError(
+            f"{path} is not UTF-8 text.",
+            "Save it as UTF-8.",
+            zh=(f"{path} 不是 UTF-8 文本。", "请另存为 UTF-8 编码。"),
+        ) from error
     found: dict[str, Answered] = {}
     known = {case.id for case in suite.cases}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
-        place = f"{path}, line {number}"
+        place = line_of(path, number)
         item = _answer_line(line, place)
         if item.case not in known:
-            hint = nearest(item.case, known).strip() or "Each line names a case of this suite."
-            raise QwenlabError(f'{place}: the suite "{suite.name}" has no case "{item.case}".', hint)
+            hint = meant(
+                item.case,
+                known,
+                Words("Each line names a case of this suite.", "每一行都要写明此测试集的一个用例。"),
+            )
+            raise QwenlabError(
+                f'{place.en}: the suite "{suite.name}" has no case "{item.case}".',
+                hint.en,
+                zh=(f"{place.zh}：测试集“{suite.name}”中没有用例“{item.case}”。", hint.zh),
+            )
         if item.case in found:
-            raise QwenlabError(f'{place}: the case "{item.case}" is answered twice.', "Keep one of the lines.")
+            raise QwenlabError(
+                f'{place.en}: the case "{item.case}" is answered twice.',
+                "Keep one of the lines.",
+                zh=(f"{place.zh}：用例“{item.case}”回答了两次。", "请只保留其中一行。"),
+            )
         found[item.case] = item
     return score_answers(suite, found.values())
 
 
-_LINE = 'Write one line {"case": id, "answer": text} for each case.'
+_LINE = Words(
+    'Write one line {"case": id, "answer": text} for each case.',
+    '请为每个用例写一行 {"case": 编号, "answer": 文本}。',
+)
 
 
-def _answer_line(line: str, place: str) -> Answered:
+def _answer_line(line: str, place: Words) -> Answered:
     try:
         value: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise QwenlabError(f"{place} is not JSON.", _LINE) from error
+        raise QwenlabError(f"{place.en} is not JSON.", _LINE.en, zh=(f"{place.zh}不是 JSON。", _LINE.zh)) from error
     if not isinstance(value, dict):
-        raise QwenlabError(f"{place} is not an object.", _LINE)
+        raise QwenlabError(f"{place.en} is not an object.", _LINE.en, zh=(f"{place.zh}不是对象。", _LINE.zh))
     for key in ("case", "answer"):
         if key not in value:
-            raise QwenlabError(f'{place} has no "{key}".', _LINE)
+            raise QwenlabError(f'{place.en} has no "{key}".', _LINE.en, zh=(f"{place.zh}缺少“{key}”。", _LINE.zh))
     if not isinstance(value["answer"], str):
         raise QwenlabError(
-            f'{place}: "answer" must be text, exactly as the model wrote it.', "Put the raw reply in quotes."
+            f'{place.en}: "answer" must be text, exactly as the model wrote it.',
+            "Put the raw reply in quotes.",
+            zh=(f"{place.zh}：“answer”必须是文本，与模型写的完全一致。", "请把原始回复放在双引号中。"),
         )
     finish = value.get("finish", "stop")
     if finish not in get_args(Finish):
-        raise QwenlabError(f'{place}: unknown finish "{finish}".', f"Known: {', '.join(get_args(Finish))}.")
+        raise QwenlabError(
+            f'{place.en}: unknown finish "{finish}".',
+            f"Known: {', '.join(get_args(Finish))}.",
+            zh=(f"{place.zh}：未知的 finish“{finish}”。", f"可用：{'、'.join(get_args(Finish))}。"),
+        )
     return Answered(str(value["case"]), Answer(value["answer"], finish))

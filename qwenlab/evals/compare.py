@@ -139,6 +139,10 @@ def _pairs(
         raise QwenlabError(
             f'The two contestants did not answer the same cases ("{apart[0]}" and {len(apart) - 1} more).',
             "Let both answer the whole suite first.",
+            zh=(
+                f"两个测试对象回答的用例不同（“{apart[0]}”等 {len(apart)} 个）。",
+                "请先让两者都答完整个测试集。",
+            ),
         )
     return [(case, score, right[case]) for case, score in left.items() if case not in leaked]
 

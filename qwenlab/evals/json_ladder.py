@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qwenlab.evals import strict_json
-from qwenlab.evals.strict_json import NotStrict, parse_strict
+from qwenlab.conversations import strict_json
+from qwenlab.conversations.strict_json import NotJsonError, closing_bracket
 
 Rung = Literal["strict", "fenced", "extracted", "repaired", "none"]
 RUNGS: tuple[Rung, ...] = ("strict", "fenced", "extracted", "repaired", "none")
@@ -27,6 +27,18 @@ _MEANT_AS_JSON = re.compile(
     re.VERBOSE,
 )
 """A bracket in the text that was meant to open JSON, unlike one in prose: "[see below]"."""
+_AS_ASCII = str.maketrans("“”＂‘’＇：，", '"""' + "'" * 3 + ":,")
+"""Signs of Chinese and typographic text, one for one as those of JSON that they stand for."""
+
+_FLAGS = {
+    "json_duplicate_key": "duplicate_keys",
+    "json_constant": "not_a_number",
+    "json_number": "number_too_large",
+    "json_surrogate": "lone_surrogate",
+    "json_deep": "too_deep",
+    "json_bom": "byte_order_mark",
+}
+"""The traps that have a name of their own; everything else is plain bad syntax."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,8 @@ class Reading:
 
     Attributes:
         rung: strict - the whole reply is one RFC 8259 value; fenced - one Markdown fence around it and nothing
-            else; extracted - exactly one object or array once prose and thinking are removed; repaired - only
-            a repair library could read it (never a pass); none.
+            else; extracted - exactly one object or array once prose and thinking are removed; repaired - one was
+            begun, but only a repair library could read it (never a pass); none.
         value: the JSON value; None on rung "none" (and for a JSON null: ask `parsed`).
         flags: what else was noticed, sorted: "empty", "think_leak", "several_values", "duplicate_keys",
             "not_a_number", "number_too_large", "lone_surrogate", "too_deep", "byte_order_mark".
@@ -58,15 +70,15 @@ def classify(text: str) -> Reading:
         return Reading("none", flags=("empty",))
     flags: set[str] = set()
     try:
-        return Reading("strict", parse_strict(text))
-    except NotStrict as finding:
-        flags.add(finding.flag)
+        return Reading("strict", strict_json.read(text))
+    except NotJsonError as finding:
+        flags.add(_FLAGS.get(finding.code, ""))
     inside = _inside_fence(text)
     if inside is not None:
         try:
-            return Reading("fenced", parse_strict(inside))
-        except NotStrict as finding:
-            flags.add(finding.flag)
+            return Reading("fenced", strict_json.read(inside))
+        except NotJsonError as finding:
+            flags.add(_FLAGS.get(finding.code, ""))
     if _THINK.search(text):
         flags.add("think_leak")
     spoken = _without_thinking(text)
@@ -76,8 +88,8 @@ def classify(text: str) -> Reading:
         flags.add("several_values")
     elif len(values) == 1:
         return Reading("extracted", values[0], _sorted(flags))
-    elif _bracketed(spoken):
-        repaired = _repair(spoken)
+    else:
+        repaired = _repaired(spoken)
         if repaired is not None:
             return Reading("repaired", repaired, _sorted(flags))
     return Reading("none", None, _sorted(flags))
@@ -120,14 +132,14 @@ def _values_in(text: str) -> tuple[list[Any], int, set[str]]:
     opening = re.compile(r"[\[{]")
     while (match := opening.search(text, position)) and false_starts < MAX_FALSE_STARTS:
         start = match.start()
-        end = strict_json.closing_bracket(text, start)
+        end = closing_bracket(text, start)
         if end is not None:
             try:
-                values.append(parse_strict(text[start:end]))
+                values.append(strict_json.read(text[start:end]))
                 position = end
                 continue
-            except NotStrict as finding:
-                flags.add(finding.flag)
+            except NotJsonError as finding:
+                flags.add(_FLAGS.get(finding.code, ""))
         false_starts += 1
         if _MEANT_AS_JSON.match(text, start):
             broken += 1
@@ -137,13 +149,32 @@ def _values_in(text: str) -> tuple[list[Any], int, set[str]]:
     return values, broken, flags
 
 
-def _bracketed(text: str) -> bool:
-    return "{" in text or "[" in text
+def _repaired(text: str) -> Any | None:
+    """What was meant as JSON, as a repair library reads it: an object or array that can be written, or None.
+
+    That is what a bracket meant to open JSON encloses. One that never closes was cut off, so what is read from it
+    must make up most of the rest of the text; else the rest is prose, and the text is no JSON.
+    """
+    signs = text.translate(_AS_ASCII)
+    opening = _MEANT_AS_JSON.search(signs)
+    if opening is None:
+        return None
+    end = closing_bracket(signs, opening.start())
+    meant = text[opening.start() : end]
+    value = _repair(meant)
+    if value is None or end is not None:
+        return value
+    read = json.dumps(value, ensure_ascii=False)
+    return value if 2 * _visible(read) >= _visible(meant) else None
+
+
+def _visible(text: str) -> int:
+    """Characters that are no white space."""
+    return len("".join(text.split()))
 
 
 def _repair(text: str) -> Any | None:
-    """What the repair library makes of the text: an object or array that can be written as JSON, or None."""
-    if len(text) > MAX_REPAIRED or strict_json.depth(text) > strict_json.MAX_DEPTH:
+    if len(text) > MAX_REPAIRED or strict_json.too_deep(text):
         return None
     import json_repair
 

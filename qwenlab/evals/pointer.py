@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from qwenlab.evals.bilingual import ReasonError
+
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()
 """What stands at an address that does not exist; not the same as null."""
 
@@ -26,16 +28,20 @@ def split(pointer: str) -> list[str]:
     """The keys of a pointer.
 
     Raises:
-        ValueError: when it is not "" and does not start with "/", or "~" is not followed by 0 or 1.
+        ReasonError: when it is not "" and does not start with "/", or "~" is not followed by 0 or 1.
     """
     if pointer == "":
         return []
     if not pointer.startswith("/"):
-        raise ValueError(f'"{pointer}" is not a JSON pointer: it must start with "/"')
+        raise ReasonError(
+            f'"{pointer}" is not a JSON pointer: it must start with "/"', f"“{pointer}”不是 JSON 指针：必须以“/”开头"
+        )
     keys = pointer[1:].split("/")
     for key in keys:
         if "~" in key.replace("~0", "").replace("~1", ""):
-            raise ValueError(f'"{pointer}" is not a JSON pointer: write "~" as "~0"')
+            raise ReasonError(
+                f'"{pointer}" is not a JSON pointer: write "~" as "~0"', f"“{pointer}”不是 JSON 指针：“~”要写成“~0”"
+            )
     return [key.replace("~1", "/").replace("~0", "~") for key in keys]
 
 

@@ -81,7 +81,11 @@ class Result:
             if found.name == name:
                 return found
         known = ", ".join(contestant.name for contestant in self.contestants)
-        raise QwenlabError(f'{self.folder} has no contestant "{name}".', f"It has: {known}.")
+        raise QwenlabError(
+            f'{self.folder} has no contestant "{name}".',
+            f"It has: {known}.",
+            zh=(f"{self.folder} 中没有测试对象“{name}”。", f"其中有：{known}。"),
+        )
 
     def verdicts(self, base: str | None = None) -> list[Verdict]:
         """Every other complete contestant against `base` (default: the first): passed, then field accuracy."""
@@ -142,6 +146,10 @@ def rescore(folder: Path, suite: Suite) -> Result:
             raise QwenlabError(
                 f'The question of case "{case.id}" has changed: the old answers do not answer it.',
                 "Give the changed case a new id, or run the suite again in a new folder.",
+                zh=(
+                    f"用例“{case.id}”的问题已经改变，旧回答不再对应。",
+                    "请给改动过的用例换一个新编号，或在新文件夹中重新运行测试集。",
+                ),
             )
     files.write_json(folder / SUITE, suite.to_json())
     for path in folder.glob(f"*/{CONTESTANT}"):
@@ -155,7 +163,11 @@ def read_suite(folder: Path) -> Suite:
     """The resolved suite of a result folder."""
     path = folder / SUITE
     if not path.exists():
-        raise QwenlabError(f"{folder} is not a test result: it has no {SUITE}.", "Choose another folder.")
+        raise QwenlabError(
+            f"{folder} is not a test result: it has no {SUITE}.",
+            "Choose another folder.",
+            zh=(f"{folder} 不是测试结果：其中没有 {SUITE}。", "请选择其他文件夹。"),
+        )
     return suite_from(files.read_json(path), str(path))
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qwenlab.evals.bilingual import ReasonError, Words
+
 RuleName = Literal["exact", "text", "number", "date", "enum", "any_of", "regex", "list", "set", "ignore"]
 Code = Literal[
     "equal", "differs", "wrong_type", "number_as_string", "not_null", "null", "not_a_date", "not_allowed",
@@ -57,16 +59,21 @@ class Rule(BaseModel):
         }  # fmt: skip
         for setting, names in belongs.items():
             if setting in self.model_fields_set and self.rule not in names:
-                raise ValueError(f'"{setting}" belongs to rule {" or ".join(names)}, not to {self.rule}')
+                raise ReasonError(
+                    f'"{setting}" belongs to rule {" or ".join(names)}, not to {self.rule}',
+                    f"“{setting}”属于规则 {' 或 '.join(names)}，不能用于 {self.rule}",
+                )
         if self.rule == "any_of" and not self.values:
-            raise ValueError('rule any_of needs "values"')
+            raise ReasonError('rule any_of needs "values"', "规则 any_of 需要“values”")
         if self.rule == "regex":
             if self.pattern is None:
-                raise ValueError('rule regex needs "pattern"')
+                raise ReasonError('rule regex needs "pattern"', "规则 regex 需要“pattern”")
             try:
                 re.compile(self.pattern)
             except re.error as error:
-                raise ValueError(f"pattern is no regular expression: {error}") from error
+                raise ReasonError(
+                    f"pattern is no regular expression: {error}", f"“pattern”不是合法的正则表达式（{error}）"
+                ) from error
         return self
 
     def judge(self, expected: Any, actual: Any) -> Code:
@@ -239,18 +246,22 @@ _JUDGES = {
 }
 
 
-def unsuited(rule: Rule, expected: Any) -> str:
-    """Why `expected` cannot be judged by `rule`, in words that follow the pointer; "" when it can."""
+def unsuited(rule: Rule, expected: Any) -> Words | None:
+    """Why `expected` cannot be judged by `rule`, in words that follow the pointer; None when it can."""
     if expected is None:
-        return ""
+        return None
     if rule.rule == "number" and not _is_number(expected):
-        return "has rule number, but the expected value is no number"
-    if rule.rule == "date" and read_date(expected) is None:
-        return "has rule date, but the expected value is no ISO date such as 2024-03-17"
-    if rule.rule in ("list", "set") and not isinstance(expected, list):
-        return f"has rule {rule.rule}, but the expected value is no list"
-    if rule.rule == "text" and not isinstance(expected, str):
-        return "has rule text, but the expected value is no text"
-    if rule.rule == "enum" and rule.values and not any(same(value, expected) for value in rule.values):
-        return "has rule enum, but the expected value is not among its values"
-    return ""
+        lack = Words("no number", "不是数字")
+    elif rule.rule == "date" and read_date(expected) is None:
+        lack = Words("no ISO date such as 2024-03-17", "不是 2024-03-17 这样的标准日期")
+    elif rule.rule in ("list", "set") and not isinstance(expected, list):
+        lack = Words("no list", "不是列表")
+    elif rule.rule == "text" and not isinstance(expected, str):
+        lack = Words("no text", "不是文本")
+    elif rule.rule == "enum" and rule.values and not any(same(value, expected) for value in rule.values):
+        lack = Words("not among its values", "不在它的取值之中")
+    else:
+        return None
+    return Words(
+        f"has rule {rule.rule}, but the expected value is {lack.en}", f"使用规则 {rule.rule}，但期望值{lack.zh}"
+    )

@@ -25,6 +25,7 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import result
 from qwenlab.evals.answers import Answered, AnswerLog
+from qwenlab.evals.bilingual import Words
 from qwenlab.evals.suite_model import Case, Suite
 from qwenlab.models.contestant import Answer, Contestant
 
@@ -76,9 +77,17 @@ def run(
     names = [contestant.name for contestant in contestants]
     for name in names:
         if not _NAME.fullmatch(name):
-            raise QwenlabError(f'"{name}" cannot name a contestant.', "Use letters, digits, dots, dashes and spaces.")
+            raise QwenlabError(
+                f'"{name}" cannot name a contestant.',
+                "Use letters, digits, dots, dashes and spaces.",
+                zh=(f"测试对象不能命名为“{name}”。", "请只用文字、数字、点、短横线和空格。"),
+            )
         if names.count(name) > 1:
-            raise QwenlabError(f'Two contestants are named "{name}".', "Give each its own name.")
+            raise QwenlabError(
+                f'Two contestants are named "{name}".',
+                "Give each its own name.",
+                zh=(f"有两个测试对象都叫“{name}”。", "请给它们各取一个名称。"),
+            )
     _claim(suite, folder)
     result.remember_leaks(folder, leaked)
     for index, contestant in enumerate(contestants):
@@ -99,6 +108,10 @@ def _claim(suite: Suite, folder: Path) -> None:
         raise QwenlabError(
             f"{folder} holds answers to another suite, or to an older version of it.",
             "Choose a new folder, or score the old answers again under the new rules.",
+            zh=(
+                f"{folder} 中已有另一个测试集（或它的旧版本）的回答。",
+                "请换一个新文件夹，或按新规则重新评判旧回答。",
+            ),
         )
 
 
@@ -117,16 +130,20 @@ def _claim_contestant(suite: Suite, contestant: Contestant, folder: Path) -> Non
         files.write_json(path, {**now, "order": order})
         return
     before = files.read_json(path)
-    words = {
-        "fingerprint": "was made from other weights or another template",
-        "suite": "answered another version of the suite",
-        "generation": "decoded with other settings",
+    reasons = {
+        "fingerprint": Words("was made from other weights or another template", "使用的权重或模板不同"),
+        "suite": Words("answered another version of the suite", "回答的是测试集的另一个版本"),
+        "generation": Words("decoded with other settings", "使用的生成设置不同"),
     }
-    for key, reason in words.items():
+    for key, reason in reasons.items():
         if before.get(key) != now[key]:
             raise QwenlabError(
-                f'The earlier answers of "{contestant.name}" in {folder.parent} cannot be continued: it {reason}.',
+                f'The earlier answers of "{contestant.name}" in {folder.parent} cannot be continued: it {reason.en}.',
                 "Choose a new folder, or another name for this contestant.",
+                zh=(
+                    f"{folder.parent} 中“{contestant.name}”以前的回答不能接着用：当时{reason.zh}。",
+                    "请换一个新文件夹，或给这个测试对象换一个名称。",
+                ),
             )
 
 
@@ -194,6 +211,7 @@ def _answer_all(
         close = getattr(answers, "close", None)
         if close is not None:
             close()
+    silent = QwenlabError("The contestant gave no answer.", zh=("测试对象没有给出回答。", ""))
     for case in waiting.values():  # it stays in the denominator
-        log.append(Answered(case.id, Answer("", "error", error="The contestant gave no answer.")))
+        log.append(Answered(case.id, Answer.failed(silent)))
     return True

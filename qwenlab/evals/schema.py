@@ -46,7 +46,9 @@ class SchemaCheck:
         except (ValueError, RecursionError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise QwenlabError(
-                f"The JSON Schema is not valid: {reason}.", "Correct the schema; all it refers to must stand in it."
+                f"The JSON Schema is not valid: {reason}.",
+                "Correct the schema; all it refers to must stand in it.",
+                zh=(f"JSON Schema 不合法：{reason}。", "请改正它；它引用的内容都必须写在它里面。"),
             ) from error
 
     def is_valid(self, value: Any) -> bool:

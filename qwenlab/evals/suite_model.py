@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qwenlab.errors import QwenlabError
+from qwenlab.evals.bilingual import ReasonError
 from qwenlab.evals.rules import Rule
 from qwenlab.evals.schema import SchemaCheck
 from qwenlab.models.contestant import Generation, Message
@@ -81,13 +82,13 @@ class Case(_Strict):
     @model_validator(mode="after")
     def _one_question(self) -> Case:
         if (self.prompt is None) == (self.history is None):
-            raise ValueError('needs either "prompt" or "history"')
+            raise ReasonError('needs either "prompt" or "history"', "“prompt”和“history”必须有且只有一个")
         if self.history is not None and (not self.history or self.history[-1].role != "user"):
-            raise ValueError("history must end with a user turn")
+            raise ReasonError("history must end with a user turn", "“history”必须以用户（user）的话结尾")
         if not self.question.strip():
-            raise ValueError("the question is empty")
+            raise ReasonError("the question is empty", "问题是空的")
         if "expected" not in self.model_fields_set:
-            raise ValueError('needs "expected"')
+            raise ReasonError('needs "expected"', "缺少“expected”")
         return self
 
     @property
@@ -179,7 +180,9 @@ class Suite(_Strict):
         ][:limit]
         if not cases:
             raise QwenlabError(
-                f'No case of the suite "{self.name}" is left by this choice.', "Choose other languages or tags."
+                f'No case of the suite "{self.name}" is left by this choice.',
+                "Choose other languages or tags.",
+                zh=(f"按此选择，测试集“{self.name}”中没有剩下的用例。", "请选择其他语言或标签。"),
             )
         return self.model_copy(update={"cases": cases})
 

@@ -166,7 +166,7 @@ def _type_name(value: Any, language: Language) -> str:
 
 
 MEASURE: dict[str, dict[Language, str]] = {
-    "contestant": {"en": "contestant", "zh": "参评者"},
+    "contestant": {"en": "contestant", "zh": "测试对象"},
     "n": {"en": "cases", "zh": "用例"},
     "errors": {"en": "errors", "zh": "出错"},
     "strict": {"en": "strict JSON", "zh": "严格 JSON"},

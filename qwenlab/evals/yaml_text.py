@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from qwenlab.evals.bilingual import ReasonError
+
 
 class _Loader(yaml.SafeLoader):
     """YAML's JSON schema: 2024-03-17 stays text, `no` stays text, 0123 stays text, keys are unique text."""
@@ -28,12 +30,17 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(None, None, "keys must be text", key_node.start_mark)
+            raise _at(key_node, "keys must be text", "键必须是文本")
         key = key_node.value
         if key in found:
-            raise yaml.constructor.ConstructorError(None, None, f'the key "{key}" stands twice', key_node.start_mark)
+            raise _at(key_node, f'the key "{key}" stands twice', f"键“{key}”出现了两次")
         found[key] = loader.construct_object(value_node, deep=True)
     return found
+
+
+def _at(node: yaml.Node, en: str, zh: str) -> ReasonError:
+    line = node.start_mark.line + 1
+    return ReasonError(f"line {line}: {en}", f"第 {line} 行：{zh}")
 
 
 def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
@@ -48,13 +55,14 @@ def parse_yaml(text: str) -> Any:
     """The value of a YAML (or JSON) text.
 
     Raises:
-        ValueError: with the line, when it cannot be read.
+        ReasonError: with the line, when it cannot be read.
     """
     try:
         return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{where}{error.problem or error.context}") from error
+    except ReasonError:
+        raise
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ValueError(str(error).splitlines()[0]) from error
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        where = (f"line {mark.line + 1}: ", f"第 {mark.line + 1} 行：") if mark else ("", "")
+        raise ReasonError(f"{where[0]}{problem}", f"{where[1]}YAML 写法有误（{problem}）") from error

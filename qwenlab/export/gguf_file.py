@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import libgguf
@@ -46,11 +47,13 @@ SHUFFLED = ("Q4_K_M", "Q5_K_M")
 """Kinds so coarse that a grid left by an earlier rounding matters; see shuffle.py."""
 
 Progress = Callable[[str, float], None]
+NOTHING_KNOWN: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """One tensor on its way: its GGUF name and type, how to read it, and the order of its rows and columns."""
+    """One tensor on its way: its GGUF name and type, how to read it, the order of its rows and columns, and
+    how much each column matters (in the order of the source)."""
 
     name: str
     kind: GGMLQuantizationType
@@ -58,6 +61,7 @@ class _Tensor:
     stored: Callable[[], np.ndarray]
     rows: np.ndarray | None = None
     columns: np.ndarray | None = None
+    importance: np.ndarray | None = None
 
     @property
     def bytes_shape(self) -> tuple[int, ...]:
@@ -65,7 +69,13 @@ class _Tensor:
         return (*self.shape[:-1], self.shape[-1] // block * size)
 
 
-def write_gguf(source: Path, target: Path, kind: Kind = "Q4_K_M", progress: Progress | None = None) -> None:
+def write_gguf(
+    source: Path,
+    target: Path,
+    kind: Kind = "Q4_K_M",
+    progress: Progress | None = None,
+    importance: Mapping[str, np.ndarray] = NOTHING_KNOWN,
+) -> None:
     """Write the model in `source` as one GGUF file `target`; it appears whole or not at all.
 
     Args:
@@ -73,6 +83,7 @@ def write_gguf(source: Path, target: Path, kind: Kind = "Q4_K_M", progress: Prog
         target: the file to write; an older one is replaced.
         kind: F16, or one of llama.cpp's mixes.
         progress: called with (GGUF tensor name, fraction of the bytes written, 0 to 1).
+        importance: from `importance.measure`, by transformers name; weights without an entry are rounded plainly.
 
     Raises:
         QwenlabError: for another architecture, an unknown tokenizer, missing weights or a full disk.
@@ -84,7 +95,7 @@ def write_gguf(source: Path, target: Path, kind: Kind = "Q4_K_M", progress: Prog
     writer = GGUFWriter(temporary, MODEL_ARCH_NAMES[ARCHITECTURES[config["architectures"][0]]])
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        tensors = _plan(config, weights, kind)
+        tensors = _plan(config, weights, kind, importance)
         _add_settings(writer, config, source, kind)
         add_tokenizer(writer, source, weights.shape("model.embed_tokens.weight")[0])
         for tensor in tensors:
@@ -208,7 +219,7 @@ def llama3_factors(rope: dict[str, Any], width: int) -> np.ndarray:
     return (1 / (kept + (1 - kept) / rope["factor"])).astype(np.float32)
 
 
-def _plan(config: dict[str, Any], weights: Weights, kind: Kind) -> list[_Tensor]:
+def _plan(config: dict[str, Any], weights: Weights, kind: Kind, importance: Mapping[str, np.ndarray]) -> list[_Tensor]:
     """Every tensor of the file in its order, and whether all that the architecture needs are there."""
     layers = config["num_hidden_layers"]
     architecture = ARCHITECTURES[config["architectures"][0]]
@@ -224,7 +235,8 @@ def _plan(config: dict[str, Any], weights: Weights, kind: Kind) -> list[_Tensor]
         rows, columns = shuffle.orders(name) if shuffle else (None, None)
         if architecture is MODEL_ARCH.LLAMA and rows is None:  # the shuffle leaves queries and keys to rotary order
             rows = _rope_rows(name, config)
-        tensors.append(_Tensor(new, tensor_type(new, shape, kind, layers, tied), shape, stored, rows, columns))
+        typed = tensor_type(new, shape, kind, layers, tied)
+        tensors.append(_Tensor(new, typed, shape, stored, rows, columns, importance.get(name)))
     rope = _rope(config)
     if rope["rope_type"] == "llama3":
         factors = llama3_factors(rope, head_dim(config))
@@ -292,6 +304,9 @@ def _quantized(tensor: _Tensor) -> np.ndarray:
     if len(tensor.shape) == 1 and tensor.rows is not None:  # a bias: its numbers are the rows
         stored, order = stored[:, tensor.rows], np.arange(1)
     made: np.ndarray = np.empty((len(stored), tensor.bytes_shape[-1]), np.uint8)
+    matters = tensor.importance
+    if matters is not None and tensor.columns is not None:
+        matters = matters[tensor.columns]
     step = max(1, PIECE // width)
     for start in range(0, len(stored), step):
         rows = to_float32(stored[order[start : start + step]])
@@ -303,7 +318,7 @@ def _quantized(tensor: _Tensor) -> np.ndarray:
             )
         if tensor.columns is not None:
             rows = np.ascontiguousarray(rows[:, tensor.columns])
-        made[start : start + step] = libgguf.quantize_rows(rows, tensor.kind).view(np.uint8)
+        made[start : start + step] = libgguf.quantize_rows(rows, tensor.kind, matters).view(np.uint8)
     return made.reshape(tensor.bytes_shape)
 
 

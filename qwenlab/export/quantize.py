@@ -6,26 +6,41 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from qwenlab.export import gptq, package
-from qwenlab.export.gguf_file import write_gguf
+from qwenlab.export import gptq, importance, package
+from qwenlab.export.gguf_file import NOTHING_KNOWN, write_gguf
 from qwenlab.models import folder as model_folder
 
 Progress = Callable[[str, float], None]
 GGUF_KINDS: dict[int, Literal["Q4_K_M", "Q5_K_M", "Q8_0", "F16"]] = {4: "Q4_K_M", 5: "Q5_K_M", 8: "Q8_0", 16: "F16"}
 """The GGUF type that each number of bits stands for."""
+CALIBRATED = (4, 5)
+"""Bits at which it pays to measure what matters."""
 
 
-def to_gguf(source: Path, target: Path, bits: int, progress: Progress) -> dict[str, Any]:
+def to_gguf(
+    source: Path, target: Path, bits: int, progress: Progress, calibration: Sequence[str] = ()
+) -> dict[str, Any]:
     """Quantize a Hugging Face folder into an export folder with one model.gguf.
+
+    Args:
+        calibration: rendered training conversations; rounding to 4 or 5 bits spares what matters on them.
 
     Raises:
         QwenlabError: other family, disk full, or a file that llama.cpp does not load.
     """
     kind = GGUF_KINDS[bits]
+
+    def make(folder: Path) -> None:
+        known = NOTHING_KNOWN
+        if calibration and bits in CALIBRATED:
+            progress("calibrating", 0.0)
+            known = importance.measure(source, calibration)
+        write_gguf(source, folder / "model.gguf", kind, progress, known)
+
     about = {**_origin(source), "format": f"GGUF {kind}", "bits": bits}
-    return package.build(
-        target, "gguf", about, lambda folder: write_gguf(source, folder / "model.gguf", kind, progress)
-    )
+    if bits in CALIBRATED:
+        about["calibration_rows"] = len(calibration)
+    return package.build(target, "gguf", about, make)
 
 
 def to_gptq(

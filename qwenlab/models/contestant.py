@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict
 
+from qwenlab.errors import QwenlabError
+
 
 class Message(TypedDict):
     """One turn in the chat form of OpenAI and transformers: role is system, user or assistant."""
@@ -38,7 +40,8 @@ class Answer:
         prompt_tokens: length of the rendered prompt, in tokens.
         tokens: generated tokens, without the end-of-turn token.
         seconds: wall time of the batch it was generated in.
-        error: one sentence when `finish` is "error"; an error is never a wrong answer.
+        error: what happened and what to do when `finish` is "error"; an error is never a wrong answer.
+        error_zh: the same in Chinese; "" where it is not known.
     """
 
     text: str
@@ -47,6 +50,16 @@ class Answer:
     tokens: int = 0
     seconds: float = 0.0
     error: str = ""
+    error_zh: str = ""
+
+    @classmethod
+    def failed(cls, error: QwenlabError, text: str = "") -> Answer:
+        """What is left of an answer that `error` ended."""
+        return cls(text, "error", error=str(error), error_zh="".join(error.say("zh")) if error.zh else "")
+
+    def error_in(self, language: str) -> str:
+        """The error in a language; in English where it is not known in it."""
+        return self.error_zh if language == "zh" and self.error_zh else self.error
 
 
 class Contestant(Protocol):

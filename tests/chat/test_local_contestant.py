@@ -93,7 +93,7 @@ def test_failing_contestant_leaves_the_other_column_alone(smollm2: Path, pool: M
     assert columns[0].answer is not None
     assert columns[0].answer.finish in ("stop", "length")
     assert columns[1].answer is not None
-    assert columns[1].answer.error == "It is broken."
+    assert columns[1].answer.error == "It is broken. Mend it."
 
 
 def test_adapter_of_another_base_is_refused_by_name(

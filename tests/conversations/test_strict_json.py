@@ -32,6 +32,9 @@ def test_one_value_is_read(text: str) -> None:
         (r'"\x"', "json_escape"),
         ("[" * 100_000, "json_deep"),
         ("1" * 5000, "json_number"),
+        ("[1e999]", "json_number"),
+        ('["\\ud800"]', "json_surrogate"),
+        ("[" * 201 + "]" * 201, "json_deep"),
         ("\u00a0{}", "json_value"),
     ],
 )

@@ -60,8 +60,9 @@ BAD = [
 @pytest.mark.parametrize(("line", "words"), BAD)
 def test_a_bad_line_is_named(tmp_path, line, words):
     path = lines(tmp_path / "a.jsonl", {"case": "c2", "answer": GOOD}, line)
-    with pytest.raises(QwenlabError, match=words):
+    with pytest.raises(QwenlabError, match=words) as caught:
         score_answers_file(tickets(), path)
+    assert caught.value.say("zh")[0].startswith(f"{path} 第 2 行")
 
 
 def test_a_missing_or_unreadable_file_is_one_clear_error(tmp_path):
@@ -70,6 +71,21 @@ def test_a_missing_or_unreadable_file_is_one_clear_error(tmp_path):
     (tmp_path / "b.jsonl").write_bytes(b"\xff")
     with pytest.raises(QwenlabError, match="not UTF-8"):
         score_answers_file(tickets(), tmp_path / "b.jsonl")
+
+
+def test_an_error_survives_the_log_in_both_languages(tmp_path):
+    log = AnswerLog(tmp_path / "answers.jsonl")
+    log.append(Answered("c1", Answer.failed(QwenlabError("No power.", "Plug it in.", zh=("没有电。", "请接上电源。")))))
+    log.append(Answered("c2", Answer.failed(QwenlabError("No power."))))
+    known, unknown = (item.answer for item in log.read())
+    assert [known.error_in(language) for language in ("en", "zh")] == ["No power. Plug it in.", "没有电。请接上电源。"]
+    assert unknown.error_in("zh") == "No power."
+
+
+def test_answers_of_an_older_version_are_read(tmp_path):
+    log = AnswerLog(tmp_path / "answers.jsonl")
+    log.path.write_text('{"case": "c1", "text": "", "finish": "error", "error": "lost", "wall": 0.1}\n')
+    assert log.read()[0].answer.error_in("zh") == "lost"
 
 
 @pytest.mark.parametrize("text", ["plain", "订单\n\u2028 \x00", "half a pair \ud83d", ""])

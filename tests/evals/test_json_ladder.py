@@ -85,6 +85,8 @@ REPAIRED = [
     ("comment", '{"a": 1 /* one */}', ()),
     ("raw newline in a string", '{"a": "x\ny"}', ()),
     ("full-width digit as number", '{"a": １}', ()),
+    ("Chinese quotes and colon", "{“a”：“退款”}", ()),
+    ("words around it, placeholders among them", 'Dear [Your Name], the ticket: {"a": 1,} [see below]', ()),
     ("cut off inside: its parts are not the answer", '{"a": 1, "b": [{"c": 1}], "d', ()),
 ]
 
@@ -121,6 +123,53 @@ NONE = [
 ]
 
 
+LETTERS = [
+    ("letter", "Dear [Your Name],\n\nThank you for your message. We will refund 5 yuan.\n\nBest regards,\n[Agent]"),
+    ("letter with lists of placeholders", "Dear [First Name, Last Name], your order [number: see above] is sent."),
+    ("Chinese letter", "尊敬的[客户姓名]，您好！\n\n您的订单[订单号]已经发出，预计三天内送达。\n\n此致\n[公司名称]"),
+    ("Chinese placeholders after a colon", "【工单】\n姓名：[请填写]\n电话：[请填写，必填]\n问题：{水壶坏了}"),
+    ("template braces", "Hello {name}, please send {order_number} to {service team}."),
+    ("citation", "According to the warranty [see section 3], repairs are free."),
+    ("check list", "- [x] refund\n- [o] repair"),
+    ("Markdown link", "Please fill in [the form](https://example.com/form) and send it back."),
+    ("key and value lines", "intent: refund\namount: 5\ncurrency: CNY [yuan]"),
+    ("Chinese key and value lines", "意图：退款\n金额：5 元（[人民币]）"),
+    ("program", "def total(items):\n    return sum(item[price] for item in items)"),
+    ("begun as JSON, goes on as a letter",
+     '{"intent": "refund", we are very sorry that your kettle broke. Please send it back to the shop, and we will '
+     "return the money within three days."),
+    ("begun as JSON, goes on in Chinese",
+     '{"意图": "退款" 非常抱歉您的水壶坏了，请将它寄回购买的商店，我们会在三天之内退款'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [row[1] for row in LETTERS], ids=[row[0] for row in LETTERS])
+def test_prose_with_brackets_in_it_is_no_json(text):
+    reading = classify(text)
+    assert (reading.rung, reading.value, reading.flags) == ("none", None, ())
+
+
+TICKETS = [
+    ("cut off at the length limit", '{"intent": "refund", "amount": {"value": 5, "currency": "CN', "intent"),
+    ("cut off in an open fence", '```json\n{"intent": "refund", "reason": "The kettle', "intent"),
+    ("comments", '{\n  "intent": "refund", // the customer wants the money\n  "amount": 5 // in yuan\n}', "intent"),
+    ("Python", "{'intent': 'refund', 'open': True, 'amount': None}", "intent"),
+    ("prose around it", 'Here is the ticket, [Agent]:\n{"intent": "refund", "amount": 5,}\nAnything else?', "intent"),
+    ("missing commas", '{\n  "intent": "refund"\n  "amount": 5\n}', "intent"),
+    ("Chinese, cut off", '{"意图": "退款", "原因": "水壶坏了，客户要求', "意图"),
+    ("Chinese quotes", "{“意图”：“退款”，“金额”：5}", "意图"),
+    ("Chinese prose around it", "好的，工单如下：\n{'意图': '退款', '金额': 5}\n请查收，[客户姓名]。", "意图"),
+    ("Chinese with an unescaped quote", '{"意图": "退款", "原因": "客户说"坏了""}', "意图"),
+]
+
+
+@pytest.mark.parametrize(("text", "key"), [row[1:] for row in TICKETS], ids=[row[0] for row in TICKETS])
+def test_broken_json_of_small_models_is_repaired(text, key):
+    reading = classify(text)
+    assert reading.rung == "repaired"
+    assert reading.value[key] in ("refund", "退款")
+
+
 @pytest.mark.parametrize(("text", "flags"), [row[1:] for row in NONE], ids=[row[0] for row in NONE])
 def test_the_rest_stands_on_no_rung(text, flags):
     reading = classify(text)
@@ -136,6 +185,7 @@ def test_what_rfc_8259_forbids_is_not_strict(text):
 ADVERSARIAL = [
     "[", "{", '{"a":', '"', '\\"', '{"a":1}', "[x ", '[x "', '{ "', "<think>", "</think>", "```json\n", "```\n{}\n",
     "[1,", "[x] ", "{{", "}", "~", "~~~\n", "`", "\n ", '[x "\\"', "{'a':'", '{"a":"b" ', "\\",
+    "{“", "{a", "{a：", "[1，", "“", "{ ",
 ]  # fmt: skip
 
 
@@ -165,6 +215,13 @@ def test_whatever_json_dumps_writes_is_strict_and_read_back(value, ascii_only):
 def test_a_fence_around_any_json_is_fenced(value):
     reading = classify(f"```json\n{json.dumps(value, ensure_ascii=False, indent=1)}\n```")
     assert (reading.rung, reading.value) == ("fenced", value)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=3))
+def test_an_object_in_a_letter_is_extracted_whatever_placeholders_stand_around(value):
+    text = f"Dear [Your Name], 您好 {{客户}}:\n{json.dumps(value, ensure_ascii=False)}\n[Agent, see above]"
+    reading = classify(text)
+    assert (reading.rung, reading.value, reading.flags) == ("extracted", value, ())
 
 
 @given(st.text(alphabet='{}[]":,\\ax1 `\n<think>/'))

@@ -103,6 +103,6 @@ def test_a_scoreboard_aligns_contestants_and_leaves_out_empty_columns():
 
 def test_a_scoreboard_in_markdown_and_in_chinese():
     head, rule, row = scoreboard([Row("a|b", summarize(scores(c1=None)))], "zh", markdown=True).splitlines()
-    assert head == "| 参评者 | 用例 | 出错 | 严格 JSON | 可直接使用 | 字段正确 | 全部字段正确 |"
+    assert head == "| 测试对象 | 用例 | 出错 | 严格 JSON | 可直接使用 | 字段正确 | 全部字段正确 |"
     assert rule == "|---|---:|---:|---:|---:|---:|---:|"
     assert row.startswith("| a\\|b | 1 | 1 | 0.0 % (0-79) |")

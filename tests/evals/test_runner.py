@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from fakes import ScriptedContestant
@@ -139,6 +140,8 @@ def test_a_contestant_that_gives_fewer_answers_leaves_errors_not_gaps(tmp_path):
     result = run(tickets(), [Silent("tuned", EXPECTED)], tmp_path)
     assert result.complete
     assert result.contestants[0].summary.errors == 2
+    lost = result.contestants[0].answers["c2"].answer
+    assert (lost.error, lost.error_zh) == ("The contestant gave no answer.", "测试对象没有给出回答。")
 
 
 REFUSED = [
@@ -156,8 +159,9 @@ REFUSED = [
 def test_what_would_mix_answers_is_refused(tmp_path, action, words):
     run(tickets(), [right()], tmp_path)
     before = without_times(tmp_path)
-    with pytest.raises(QwenlabError, match=words):
+    with pytest.raises(QwenlabError, match=words) as caught:
         action(tmp_path)
+    assert all(re.search(r"[\u4e00-\u9fff]", said) for said in caught.value.say("zh"))
     assert without_times(tmp_path) == before
 
 

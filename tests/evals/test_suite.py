@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import pytest
 import yaml
@@ -12,6 +13,8 @@ from small_suites import FACTS, TICKETS, tickets
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.suite import Suite, find_suites, load_suite
 from qwenlab.evals.yaml_text import parse_yaml
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 def written(folder, content, name="suite.yaml"):
@@ -93,9 +96,9 @@ MISTAKES = [
     (("fields", "/intent", "critcal"), True, 'unknown key "critcal"', 'Did you mean "critical"?'),
     (("generation",), {"max_tokens": 5}, 'unknown key "max_tokens"', 'Did you mean "max_new_tokens"?'),
     (("thresholds",), {"usabel": 0.9}, 'unknown key "usabel"', 'Did you mean "usable"?'),
-    (("thresholds",), {"usable": 90}, "thresholds.usable", "less than or equal to 1"),
+    (("thresholds",), {"usable": 90}, "thresholds.usable", "must be at most 1."),
     (("cases", 1, "id"), "c1", '"c1" stands twice', "own id"),
-    (("cases", 0, "id"), ..., "case 1", '"id": Field required'),
+    (("cases", 0, "id"), ..., "case 1", '"id": this key is missing'),
     (("cases", 0, "expected"), ..., '("c1")', 'needs "expected"'),
     (("cases", 0, "prompt"), ..., '("c1")', 'either "prompt" or "history"'),
     (("cases", 0, "prompt"), "  ", '("c1")', "question is empty"),
@@ -108,7 +111,7 @@ MISTAKES = [
     (("cases", 0, "rule"), "contains", 'case "c1"', '"rule" is for text cases'),
     (("fields", "/amount/valeu"), "number", 'has no "valeu" there', 'Did you mean "value"?'),
     (("fields", "intent"), "exact", '"intent" is not a JSON pointer', '"/amount/value"'),
-    (("fields", "/intent"), "fuzzy", "fields./intent.rule", "Input should be"),
+    (("fields", "/intent"), "fuzzy", "fields./intent.rule", "must be 'exact', "),
     (("fields", "/intent"), "date", 'case "c1": /intent has rule date', "no ISO date"),
     (("fields", "/intent"), {"rule": "regex", "pattern": "[0-9]+"}, "fails its own rules at /intent", "form"),
     (("schema",), {"type": "objekt"}, "JSON Schema is not valid", "Correct the schema"),
@@ -118,7 +121,10 @@ MISTAKES = [
     (("schema",), ..., 'has "fields" but no "schema"', "Add a schema"),
     (("cases",), [], "has no cases", '"cases:"'),
     (("cases",), "cases.docx", '"cases.docx" cannot be read', ".jsonl"),
-    (("cases",), [5], "case 1", "dictionary"),
+    (("cases",), [5], "case 1", "must be a mapping"),
+    (("generation",), {"max_new_tokens": 1.5}, "generation.max_new_tokens", "must be a whole number"),
+    (("cases", 0, "id"), "", "case 1", '"id": must not be empty'),
+    (("fields", "/intent"), {"rule": "any_of"}, "fields./intent", 'any_of needs "values"'),
 ]  # fmt: skip
 
 
@@ -129,8 +135,11 @@ def test_a_mistake_is_named_with_its_place_and_remedy(tmp_path, path, value, wha
         load_suite(tmp_path)
     assert what in str(caught.value)
     assert remedy in str(caught.value)
+    assert all(CHINESE.search(words) for words in caught.value.say("zh"))
+    assert "nput" not in str(caught.value.say("zh"))  # pydantic's own English
     if path != ("schema",):
         assert str(file) in str(caught.value) or "cases.docx" in str(caught.value)
+        assert str(file) in caught.value.say("zh")[0] or "cases.docx" in caught.value.say("zh")[0]
 
 
 TEXT_MISTAKES = [
@@ -155,22 +164,28 @@ def test_a_text_case_that_makes_no_sense_is_refused(tmp_path, case, words):
         ("suite.yaml", "name: a\nname: b\n", 'line 2: the key "name" stands twice'),
         ("suite.yaml", "cases: [", "line 1"),
         ("suite.yaml", "- 1", "must be a mapping"),
-        ("suite.json", '{"name": "a", "name": "b"}', "stands twice"),
+        ("suite.json", '{"name": "a", "name": "b"}', 'the key "name" stands there twice'),
+        (
+            "suite.json",
+            '{"name": "a",\n "cases": [1, 2}',
+            r"a comma or a closing bracket is missing \(line 2, column 16",
+        ),
         ("suite.yaml", b"name: \xff", "not UTF-8"),
         ("other.txt", "", "no suite.yaml"),
     ],
 )
 def test_a_file_that_is_no_suite_is_refused(tmp_path, name, text, words):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(QwenlabError, match=words):
+    with pytest.raises(QwenlabError, match=words) as caught:
         load_suite(tmp_path)
+    assert all(CHINESE.search(words) for words in caught.value.say("zh"))
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "line 2 is not JSON"),
-        ('{"id": "a", "id": "b"}', r"line 2 is not JSON \(duplicate keys\)"),
+        ("{", "line 2 is not JSON: a key in double quotes is missing."),
+        ('{"id": "a", "id": "b"}', r'line 2 is not JSON: the key "id" stands there twice\.'),
         ("[1]", "line 2 is not a case"),
         ('{"id": "z", "promt": "x"}', r'line 2 \("z"\): unknown key "promt". Did you mean "prompt"'),
     ],
@@ -178,8 +193,9 @@ def test_a_file_that_is_no_suite_is_refused(tmp_path, name, text, words):
 def test_a_bad_line_of_cases_is_named(tmp_path, line, words):
     (tmp_path / "cases.jsonl").write_text(json.dumps(TICKETS["cases"][0]) + "\n" + line + "\n")
     written(tmp_path, {**TICKETS, "cases": "cases.jsonl"})
-    with pytest.raises(QwenlabError, match=words):
+    with pytest.raises(QwenlabError, match=words) as caught:
         load_suite(tmp_path)
+    assert "cases.jsonl 第 2 行" in caught.value.say("zh")[0]
 
 
 def test_a_csv_cell_that_is_no_json_is_named(tmp_path):

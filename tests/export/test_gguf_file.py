@@ -259,7 +259,7 @@ def test_bfloat16_is_read_exactly(tmp_path: Path) -> None:
         ("blk.9.attn_q.weight", (256, 256), "Q8_0", 24, True, T.Q8_0),
         ("blk.9.attn_q.weight", (256, 256), "Q4_K_M", 24, True, T.Q4_K),
         ("blk.9.attn_q.weight", (256, 256), "Q5_K_M", 24, True, T.Q5_K),
-        ("blk.9.attn_q.weight", (896, 896), "Q4_K_M", 24, True, T.Q5_0),
+        ("blk.9.attn_q.weight", (896, 896), "Q4_K_M", 24, True, T.Q5_1),
         ("blk.9.attn_q.weight", (896, 896), "Q5_K_M", 24, True, T.Q5_1),
         ("blk.9.attn_q.weight", (40, 40), "Q4_K_M", 24, True, T.F16),
         ("blk.0.attn_v.weight", (128, 256), "Q4_K_M", 24, True, T.Q6_K),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from qwenlab.export.gguf_file import write_gguf
+from qwenlab.export.safetensors_folder import Weights, to_float32
 
 pytestmark = pytest.mark.model
 
@@ -116,7 +117,7 @@ def test_f16_computes_what_transformers_computes(full: Engine, prompt: list[int]
 
 
 @pytest.mark.parametrize(
-    ("kind", "most_nats", "most_mb"), [("Q8_0", 0.03, 150), ("Q5_K_M", 0.5, 115), ("Q4_K_M", 0.3, 108)]
+    ("kind", "most_nats", "most_mb"), [("Q8_0", 0.03, 150), ("Q5_K_M", 0.5, 115), ("Q4_K_M", 0.3, 112)]
 )
 def test_quantized_kinds_stay_near(  # the source was in 4 bits (Q4_1) once, and Q5_1's levels lie between its own
     smollm2: Path, tmp_path: Path, prompt: list[int], want: np.ndarray, kind: Any, most_nats: float, most_mb: float
@@ -194,3 +195,25 @@ def byte_tokenizer() -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+
+
+def test_rounding_spares_the_columns_that_matter(tmp_path: Path, smollm2: Path) -> None:
+    """Of one weight, the error that reaches the outputs is smaller with the measured importance than without."""
+    import gguf
+    import libgguf
+
+    from qwenlab.export import importance
+
+    asked, answered = "My kettle T3802 is broken.", "Send it back."
+    texts = [f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n{answered}<|im_end|>\n"] * 4
+    known = importance.measure(smollm2, texts)
+    name = "model.layers.3.mlp.down_proj.weight"
+    weight = to_float32(Weights(smollm2).stored(name))
+    assert known[name].shape == (weight.shape[1],)
+    kind = gguf.GGMLQuantizationType.Q4_K
+
+    def error(matters: np.ndarray | None) -> float:
+        made = libgguf.dequantize_rows(libgguf.quantize_rows(weight, kind, matters), kind, weight.shape[1])
+        return float((((made.reshape(weight.shape) - weight) ** 2) * known[name]).sum())
+
+    assert error(known[name]) < 0.9 * error(None)

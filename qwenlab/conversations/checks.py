@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any, Literal
 
-from qwenlab.conversations import strict_json, words
+from qwenlab.conversations import near, personal, strict_json, words
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.conversations.facts import Facts, Finding
+from qwenlab.conversations.overlap import Questions
 from qwenlab.conversations.sample import ROLES, Sample, Turn, broken
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.conversations.words import Language
+from qwenlab.errors import QwenlabError
 
 SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-WARNINGS = {"duplicate", "contradiction", "special_token", "not_text", "lone_surrogate"}
+WARNINGS = {
+    *("duplicate", "near_duplicate", "duplicate_id", "contradiction", "special_token", "not_text", "lone_surrogate"),
+    *("personal", "leak"),
+}
 """Worth a look, but training works as it stands; every other code is an error."""
+EXTRA = {"too_long", "leak"}
+"""Codes that only `Extras` can find."""
+MOST_PER_TURN, MOST_AROUND = 16, 128
+"""Tokens that a chat template adds at most to each turn, and around the whole."""
+_BLOCK = 500
+_QUOTED = 40
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,39 @@ def severity(code: str) -> Literal["error", "warning"]:
     return "warning" if code in WARNINGS else "error"
 
 
+@dataclass(frozen=True)
+class LengthLimit:
+    """What training takes, from whoever has the tokenizer.
+
+    Attributes:
+        limit: tokens of the longest sample that is trained.
+        count: tokens of a sample as training encodes it; raises QwenlabError when it cannot be trained at all.
+        cut: the words that stand beyond so many tokens of a sample.
+    """
+
+    limit: int
+    count: Callable[[Sample], int]
+    cut: Callable[[Sample, int], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Extras:
+    """What a check can also look at.
+
+    Attributes:
+        length: names samples that are too long to be trained.
+        suites: names user turns that also stand in a test: name of the suite -> (case id, question) each.
+    """
+
+    length: LengthLimit | None = None
+    suites: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+
+    @cached_property
+    def questions(self) -> Questions[tuple[str, str]]:
+        """The questions of all suites, ready to be looked for; their keys are (suite, case id)."""
+        return Questions(((name, case), text) for name, cases in self.suites.items() for case, text in cases)
+
+
 class SchemaCheck:
     """A compiled JSON Schema: quick to say yes, and in words why not.
 
@@ -73,8 +119,23 @@ class SchemaCheck:
             from jsonschema.validators import validator_for
 
             self._slow = validator_for(self.schema)(self.schema)
-        errors = sorted(self._slow.iter_errors(value), key=lambda error: [str(step) for step in error.path])
+        errors = sorted(
+            (one for error in self._slow.iter_errors(value) for one in _meant(error)),
+            key=lambda error: [str(step) for step in error.absolute_path],
+        )
         return [_violation(error) for error in errors] or [{"pointer": "/", "keyword": "other", "message": "not valid"}]
+
+
+def _meant(error: Any) -> list[Any]:
+    """Where none of several alternatives fits: what is wrong with the only one of the value's type."""
+    if error.validator not in ("anyOf", "oneOf") or not error.context:
+        return [error]
+    wrong: dict[Any, list[Any]] = {}
+    for inner in error.context:
+        wrong.setdefault(inner.schema_path[0], []).append(inner)
+    kinds = ("type", "const", "enum")
+    meant = [found for found in wrong.values() if not any(one.validator in kinds and not one.path for one in found)]
+    return [one for inner in meant[0] for one in _meant(inner)] if len(meant) == 1 else [error]
 
 
 def _violation(error: Any) -> dict[str, Any]:
@@ -114,6 +175,7 @@ def check(
     dataset: DataSet,
     schema: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    extras: Extras | None = None,
 ) -> list[Problem]:
     """Check every sample.
 
@@ -121,6 +183,7 @@ def check(
         dataset: its settings may name samples that answer in plain text: {"plain_text": ["identity_*"]}.
         schema: what assistant turns must satisfy; None: the attached schema, or no JSON check without one.
         progress: called now and then with samples done and samples in all.
+        extras: what else to look at.
 
     Raises:
         DataError: when the attached schema cannot be used.
@@ -128,7 +191,7 @@ def check(
     facts = [Facts(sample) for sample in dataset.samples]
     wanted = schema if schema is not None else dataset.attached_schema()
     compiled = compile_schema(wanted, dataset) if wanted is not None else None
-    check_facts(dataset.samples, facts, compiled, plain_text(dataset.settings()), progress)
+    check_facts(dataset.samples, facts, compiled, plain_text(dataset.settings()), progress, extras)
     return problems(facts)
 
 
@@ -138,6 +201,7 @@ def check_facts(
     schema: SchemaCheck | None,
     plain: Callable[[str], bool],
     progress: Callable[[int, int], None] | None = None,
+    extras: Extras | None = None,
 ) -> None:
     """Fill in `findings` where they are missing and `across` everywhere.
 
@@ -146,13 +210,22 @@ def check_facts(
         schema: what assistant turns must satisfy.
         plain: whether the sample of that id answers in plain text although there is a schema.
         progress: called now and then with samples done and samples in all.
+        extras: what else to look at, also in samples whose `findings` are there; None leaves those as they are.
     """
-    for index, (sample, known) in enumerate(zip(samples, facts, strict=True)):
-        if known.findings is None:
-            known.findings = tuple(findings(sample, None if plain(known.id) else schema))
-        if progress and index % 500 == 0:
-            progress(index, len(samples))
+    for start in range(0, len(samples), _BLOCK):
+        if progress:
+            progress(start, len(samples))
+        block = facts[start : start + _BLOCK]
+        for sample, known in zip(samples[start : start + _BLOCK], block, strict=True):
+            if known.findings is None:
+                known.findings = tuple(findings(sample, None if plain(known.id) else schema, extras))
+            elif extras is not None:
+                before = [finding for finding in known.findings if finding[1] not in EXTRA]
+                known.findings = (*before, *extra_findings(sample, extras))
+        near.sign(block)
     across(facts)
+    if progress:
+        progress(len(samples), len(samples))
 
 
 def problems(facts: Sequence[Facts]) -> list[Problem]:
@@ -185,14 +258,47 @@ def check_sample(sample: Sample, index: int = 0, schema: SchemaCheck | None = No
     return [Problem(index, sample.id, turn, code, detail) for turn, code, detail in findings(sample, schema)]
 
 
-def findings(sample: Sample, schema: SchemaCheck | None = None) -> list[Finding]:
+def findings(sample: Sample, schema: SchemaCheck | None = None, extras: Extras | None = None) -> list[Finding]:
     """What is wrong within one sample: (turn, code, detail) each."""
     raw = sample.raw
     unreadable = broken(raw)
     if unreadable:
         return [(None, unreadable, {})]
     turns = [Turn.of(turn) for turn in raw["conversations"]]
-    return [*_turn_order(turns), *_turn_texts(turns, schema)]
+    found = [*_turn_order(turns), *_turn_texts(turns, schema)]
+    return [*found, *extra_findings(sample, extras, turns)] if extras is not None else found
+
+
+def extra_findings(sample: Sample, extras: Extras, turns: Sequence[Turn] | None = None) -> Iterator[Finding]:
+    """What only `extras` can find within one sample; `turns` are its turns where they are known already."""
+    turns = sample.turns if turns is None else turns
+    if extras.length is not None and most_tokens(turns) > extras.length.limit:
+        yield from _too_long(sample, extras.length)
+    if extras.suites:
+        for position, turn in enumerate(turns):
+            found = extras.questions.inside(turn.text) if turn.role == "user" else []
+            if found:
+                yield position, "leak", {"suite": found[0][0], "case": found[0][1]}
+
+
+def most_tokens(turns: Sequence[Turn]) -> int:
+    """No tokenizer makes more tokens of a conversation; far cheaper than counting them.
+
+    A token stands for one byte at least. Some tokenizers normalize to NFC first.
+    """
+    texts = [unicodedata.normalize("NFC", turn.text) for turn in turns]
+    return sum(len(text.encode("utf-8", "surrogatepass")) + MOST_PER_TURN for text in texts) + MOST_AROUND
+
+
+def _too_long(sample: Sample, length: LengthLimit) -> Iterator[Finding]:
+    try:
+        tokens = length.count(sample)
+    except QwenlabError:  # it is not trained at all, and another finding says why
+        return
+    if tokens > length.limit:
+        beyond = " ".join(length.cut(sample, length.limit)[: 4 * _QUOTED].split())
+        quote = beyond if len(beyond) <= _QUOTED else beyond[: _QUOTED - 1] + "…"
+        yield None, "too_long", {"tokens": tokens, "limit": length.limit, "words": quote}
 
 
 def _turn_order(turns: Sequence[Turn]) -> Iterator[Finding]:
@@ -224,6 +330,12 @@ def _turn_texts(turns: Sequence[Turn], schema: SchemaCheck | None) -> Iterator[F
                 yield position, "special_token", {"token": token}
         if _SURROGATE.search(turn.text):
             yield position, "lone_surrogate", {}
+        if turn.role != "system":  # there stand the shop's own numbers, the same in every sample
+            first: dict[str, str] = {}
+            for one in personal.find(turn.text):
+                first.setdefault(one.kind, one.masked)
+            for kind, quote in first.items():
+                yield position, "personal", {"kind": kind, "quote": quote}
         if schema is not None and turn.role == "assistant":
             for code, detail in answer_problems(turn.text, schema):
                 yield position, code, detail
@@ -239,22 +351,26 @@ def answer_problems(text: str, schema: SchemaCheck | None) -> list[tuple[str, di
 
 
 def across(facts: Sequence[Facts]) -> None:
-    """Find exact duplicates and contradictions anew; the later sample is the one named."""
+    """Find duplicates, near-duplicates, contradictions and names in use twice anew; the later sample is named."""
     first_same: dict[int, int] = {}
     first_asked: dict[int, int] = {}
+    first_called: dict[str, int] = {}
+    alike = {later: earlier for earlier, later in reversed(near.pairs(facts))}
     for index, known in enumerate(facts):
-        known.across = ()
-        if known.same is None:
+        found: tuple[Finding, ...] = ()
+        same = first_same.setdefault(known.same, index) if known.same is not None else index
+        if same != index:
+            known.across = ((None, "duplicate", {"other": _called(facts, same)}),)
             continue
-        other = first_same.setdefault(known.same, index)
-        if other != index:
-            known.across = ((None, "duplicate", {"other": _called(facts, other)}),)
-            continue
-        if known.asked is None:
-            continue
-        other = first_asked.setdefault(known.asked, index)
-        if facts[other].answer != known.answer:
-            known.across = ((None, "contradiction", {"other": _called(facts, other)}),)
+        asked = first_asked.setdefault(known.asked, index) if known.asked is not None else index
+        if facts[asked].answer != known.answer:
+            found = ((None, "contradiction", {"other": _called(facts, asked)}),)
+        elif index in alike:
+            found = ((None, "near_duplicate", {"other": _called(facts, alike[index])}),)
+        called = first_called.setdefault(known.id, index) if known.id else index
+        if called != index:
+            found = (*found, (None, "duplicate_id", {"id": known.id[:_QUOTED], "other": called + 1}))
+        known.across = found
 
 
 def _called(facts: Sequence[Facts], index: int) -> str:
@@ -276,6 +392,8 @@ def explain(code: str, detail: Mapping[str, Any], language: Language = "en") -> 
     if code == "not_json":
         reason = values.pop("reason")
         values = {"why": words.json_reason(reason, language, **values)}
+    if code == "personal":
+        values["kind"] = words.PERSONAL[values["kind"]][language == "zh"]
     if code == "schema":
         values["why"] = words.schema_reason(values.pop("keyword"), language, **values)
     what_en, what_zh, do_en, do_zh = words.PROBLEMS[code]

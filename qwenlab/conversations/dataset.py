@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
-import shutil
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +18,18 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.conversations import layout
+from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.layout import Layout
-from qwenlab.conversations.sample import Sample
+from qwenlab.conversations.sample import Sample, to_json
 from qwenlab.conversations.words import DataError
+from qwenlab.errors import QwenlabError
 from qwenlab.workspace import SHIPPED, Workspace
 
 KEPT_VERSIONS = 50
 KEPT_BYTES = 2**30
+LEFT_BEHIND = 3600
+"""Seconds after which a temporary file is surely one that a crash left."""
+Stamp = tuple[int, int, int]
 _SAVING = threading.Lock()  # two windows of one lab: check the digest and write as one step
 
 
@@ -40,17 +48,23 @@ class DataSet:
     digest: str = ""
     _layout: Layout = field(default_factory=Layout, repr=False)
     _read: tuple[Sample, ...] = field(default=(), repr=False)
+    _stamp: Stamp | None = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> DataSet:
+    def open(cls, path: Path, facts: list[Facts] | None = None) -> DataSet:
         """Read a train.json. Single samples that are odd inside are kept; `checks` names them.
+
+        Args:
+            path: the file.
+            facts: an empty list to fill with what is known of each sample, as each is parsed here anyway.
 
         Raises:
             DataError: when the file as a whole cannot be read as a list, with sample and line.
         """
+        stamp = _stamp(path)
         content = _read_bytes(path)
-        samples, style = layout.split(layout.decode(content))
-        return cls(path, samples, _digest(content), style, tuple(samples))
+        samples, style = layout.split(layout.decode(content), facts)
+        return cls(path, samples, _digest(content), style, tuple(samples), stamp)
 
     @classmethod
     def new(cls, path: Path, samples: Iterable[Sample] = ()) -> DataSet:
@@ -80,14 +94,22 @@ class DataSet:
                 return content
         return self._layout.join(self.samples)
 
+    def touched(self) -> bool:
+        """Whether the file may have changed on disk: a look at its time and size, for every day."""
+        return _stamp(self.path) != self._stamp
+
     def changed_on_disk(self) -> bool:
-        """Whether another program or window changed, created or removed the file since."""
+        """Whether another program or window changed, created or removed the file since; reads it whole."""
+        stamp = _stamp(self.path)
         try:
-            return _digest(self.path.read_bytes()) != self.digest
+            found = files.sha256(self.path)
         except FileNotFoundError:
-            return bool(self.digest)
+            found = ""
         except OSError:
             return True
+        if found == self.digest:
+            self._stamp = stamp
+        return found != self.digest
 
     def save(self, overwrite: bool = False, announce: Callable[[str], object] = str) -> None:
         """Write the file atomically; the version it replaces is kept in `.versions`.
@@ -107,38 +129,58 @@ class DataSet:
                     self.digest = ""
                 else:
                     raise DataError("file_changed" if self.digest else "file_exists", name=self.path.name)
-            announce(_digest(content))
-            keep_version(self.path, unless=_digest(content))
-            if not self.path.exists() or self.path.read_bytes() != content:
-                files.write_bytes(self.path, content)
-        self._taken(content)
+            digest = _digest(content)
+            announce(digest)
+            keep_version(self.path, unless=digest)
+            if not self.path.exists() or files.sha256(self.path) != digest:
+                files.write_bytes(self.path.resolve(), content)  # a link stays a link
+        self._taken(digest)
 
-    def save_as(self, path: Path) -> None:
+    def save_as(self, path: Path, announce: Callable[[str], object] = str) -> None:
         """Write to a new file and go on with that one; its settings sidecar goes along.
+
+        Args:
+            path: the new file.
+            announce: called with the digest just before the file is written, when the sidecar is there.
 
         Raises:
             DataError: when `path` exists.
+            QwenlabError: when it cannot be written.
         """
         if path.exists():
             raise DataError("file_exists", name=path.name)
         content = self.to_bytes()
         copy_sidecar(self.path, path)
+        announce(_digest(content))
         files.write_bytes(path, content)
         self.path = path
-        self._taken(content)
+        self._taken(_digest(content))
 
     def adopt(self, older: DataSet) -> None:
         """Take the samples of an older version of this file; the file itself stays as it is."""
         self.samples, self.digest, self._layout, self._read = older.samples, older.digest, older._layout, older._read
 
-    def _taken(self, content: bytes) -> None:
-        self.digest, self._read = _digest(content), tuple(self.samples)
+    def moved(self, path: Path) -> None:
+        """The same content stands at another path, and that is the data set now."""
+        self.path, self._stamp = path, _stamp(path)
+
+    def write_as_it_is(self, path: Path) -> str:
+        """Write the samples to any other file; returns its digest."""
+        content = self._layout.join(self.samples)
+        files.write_bytes(path, content)
+        return _digest(content)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it was last read or written."""
+        return self._stamp[1] if self._stamp else 0
+
+    def _taken(self, digest: str) -> None:
+        self.digest, self._read, self._stamp = digest, tuple(self.samples), _stamp(self.path)
 
     def settings(self) -> dict[str, Any]:
         """The lab's settings for this data set, from NAME.lab.json beside it; empty when there are none."""
-        path = sidecar(self.path)
-        found = files.read_json(path) if path.exists() else {}
-        return found if isinstance(found, dict) else {}
+        return settings_of(self.path)
 
     def attached_schema(self) -> dict[str, Any] | None:
         """The JSON Schema that assistant turns must satisfy, or None.
@@ -168,6 +210,18 @@ def sidecar(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".json").removesuffix(".train") + ".lab.json")
 
 
+def settings_of(path: Path) -> dict[str, Any]:
+    """What the NAME.lab.json of a data set holds; empty when there is none."""
+    beside = sidecar(path)
+    found = files.read_json(beside) if beside.exists() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_settings(path: Path, settings: Any) -> None:
+    """Write the NAME.lab.json of a data set."""
+    files.write_text(sidecar(path), to_json(settings, indent=2) + "\n")
+
+
 def copy_sidecar(source: Path, target: Path) -> None:
     """Copy the settings of one data set for another, with the schema's path made right."""
     found = sidecar(source)
@@ -180,7 +234,7 @@ def copy_sidecar(source: Path, target: Path) -> None:
             settings["schema"] = Path(os.path.relpath(schema, target.parent.resolve())).as_posix()
         except ValueError:  # another drive, on Windows
             settings["schema"] = schema.as_posix()
-    files.write_json(sidecar(target), settings)
+    write_settings(target, settings)
 
 
 def keep_version(path: Path, unless: str = "", of: Path | None = None) -> Path | None:
@@ -190,25 +244,78 @@ def keep_version(path: Path, unless: str = "", of: Path | None = None) -> Path |
         path: the data set; nothing is kept when it does not exist.
         unless: a digest; nothing is kept when the file has it.
         of: the data set that it is a version of; by default itself.
+
+    Raises:
+        QwenlabError: when it cannot be written; no half version is left.
     """
-    if not path.exists():
-        return None
-    digest = files.sha256(path)
-    if digest == unless:
-        return None
     folder = _versions_folder(of or path)
-    folder.mkdir(parents=True, exist_ok=True)
     known = versions(of or path)
-    if known and known[0].name.endswith(f"-{digest[:12]}.json"):
-        return known[0]
-    kept = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{digest[:12]}.json"
-    shutil.copyfile(path, kept)
+    try:
+        digest = files.sha256(path)
+        if digest == unless:
+            return None
+        if known and known[0].name.endswith(f"-{digest[:12]}.json"):
+            return known[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        part, digest = _copy(path, folder)
+        kept = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{digest[:12]}.json"
+        part.replace(kept)
+        files.sync_folder(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise QwenlabError(
+            f"No version of {path.name} could be kept in {folder}: {error.strerror}. The file is unchanged.",
+            "Free some disk space or check the folder's permissions, then try again.",
+            zh=(
+                f"无法在 {folder} 中保留 {path.name} 的版本：{error.strerror}。原文件没有改动。",
+                "请释放磁盘空间或检查文件夹权限，然后重试。",
+            ),
+        ) from error
     total = kept.stat().st_size
     for number, old in enumerate(known, start=2):
         total += old.stat().st_size
         if number > KEPT_VERSIONS or (number > 3 and total > KEPT_BYTES):
             old.unlink(missing_ok=True)
     return kept
+
+
+def keep_base(path: Path, base: Path, digest: str) -> None:
+    """Make `base` a copy of the file at `path`, unless it is one or the file has another digest by now."""
+    if base.exists() and files.sha256(base) == digest:
+        return
+    part, found = _copy(path, base.parent)
+    if found == digest:
+        part.replace(base)
+    else:
+        part.unlink()
+
+
+def _copy(source: Path, folder: Path) -> tuple[Path, str]:
+    """Copy a file durably under a temporary name; returns it and the digest of what was copied."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{source.name[:60]}.", suffix=".tmp")
+    digest = hashlib.sha256()
+    try:
+        with source.open("rb") as original, os.fdopen(handle, "wb") as copy:
+            while part := original.read(1 << 20):
+                digest.update(part)
+                copy.write(part)
+            copy.flush()
+            os.fsync(copy.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name), digest.hexdigest()
+
+
+def sweep(path: Path) -> None:
+    """Delete temporary files that crashes left beside a data set and its versions, once nobody can be writing them."""
+    before = time.time() - LEFT_BEHIND
+    for folder in (path.parent, _versions_folder(path)):
+        for left in folder.glob(f".{glob.escape(path.name[:60])}*.tmp"):
+            with suppress(OSError):
+                if left.stat().st_mtime < before:
+                    left.unlink()
 
 
 def versions(path: Path) -> list[Path]:
@@ -256,6 +363,14 @@ def editable(workspace: Workspace, path: Path) -> Path:
         copy_sidecar(path, target)
         files.write_bytes(target, _read_bytes(path))
     return target
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _digest(content: bytes) -> str:

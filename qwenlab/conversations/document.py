@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from qwenlab import files
-from qwenlab.conversations import checks, journal
+from qwenlab.conversations import checks, journal, labels
 from qwenlab.conversations.checks import Problem, SchemaCheck, compile_schema, plain_text
-from qwenlab.conversations.dataset import DataSet, editable, free_path, keep_version, sidecar
+from qwenlab.conversations.dataset import DataSet, editable, free_path, keep_base, keep_version, sweep
 from qwenlab.conversations.facts import Facts, Finding, searchable
+from qwenlab.conversations.history import inverse
 from qwenlab.conversations.journal import Change, Journal, Record, Step
-from qwenlab.conversations.sample import NO_LABELS, Labels, Sample, to_json
+from qwenlab.conversations.recovery import recover
+from qwenlab.conversations.sample import Sample, too_deep
 from qwenlab.conversations.words import DataError
+from qwenlab.errors import QwenlabError
 from qwenlab.workspace import Workspace
 
 CHECKED_AT_ONCE = 5000
@@ -27,6 +29,8 @@ CHECKED_AT_ONCE = 5000
 LONGEST_LOG = 16 * 2**20
 """A log that grew beyond this many bytes is cut at the next save, to the last `KEPT_STEPS`."""
 KEPT_STEPS = 500
+COPIED_AT_ONCE = 4 * 2**20
+"""Files up to this many bytes are copied while the first edit waits; larger ones just after it."""
 
 
 class Document:
@@ -38,31 +42,30 @@ class Document:
         revision: a number that changes with every edit.
         saved: when the file was last written by this lab; None when it was not.
         kept: when the last edit was put on disk, in the log or in the file.
-        orphan: whether the edits belong to an older version of a file that another program changed since.
+        orphan: whether there are edits here and another program wrote the file since they were begun; both are kept
+            until the person saves over it (`save(overwrite=True)`), saves a copy, or drops the edits (`discard`).
     """
 
-    def __init__(self, dataset: DataSet, workspace: Workspace) -> None:
+    def __init__(self, dataset: DataSet, workspace: Workspace, facts: list[Facts] | None = None) -> None:
         self.dataset = dataset
         self.workspace = workspace
+        self.facts = [Facts(sample) for sample in dataset.samples] if facts is None else facts
         self.revision = 0
         self.saved: datetime | None = None
         self.kept: datetime | None = None
-        self.orphan = False
+        self.checked = False
+        self.extras: checks.Extras | None = None
         self.lock = threading.RLock()
-        self._undo: list[Step] = []
-        self._redo: list[Step] = []
-        self._sealed = False
-        self._saved_step: Step | None = None
         self._counts: tuple[Any, Counter[str]] = (None, Counter())
+        self._tags: tuple[Any, list[str]] = (None, [])
+        self._deleted: tuple[Any, list[tuple[int, Sample]]] = (None, [])
         self._journal = Journal(workspace, dataset.path)
         schema = dataset.attached_schema()
         self.schema: SchemaCheck | None = compile_schema(schema, dataset) if schema is not None else None
         self._plain = plain_text(dataset.settings())
-        self._recover()
-        self.facts = [Facts(sample) for sample in self.samples]
-        _attach_labels(dataset, self.facts)
-        self.checked = False
-        self._check_if_small()
+        self._history, self.orphan = recover(dataset, self.facts, self._journal)
+        if len(self.samples) <= CHECKED_AT_ONCE:
+            self.check()
 
     @classmethod
     def open(cls, path: Path, workspace: Workspace) -> Document:
@@ -71,7 +74,16 @@ class Document:
         Raises:
             DataError: when it cannot be read.
         """
-        return cls(DataSet.open(path), workspace)
+        facts: list[Facts] = []
+        try:
+            dataset = DataSet.open(path, facts)
+        except DataError:
+            # Another program may have removed or spoilt a file whose edits stand in the log.
+            found = cls(DataSet(path, [], digest="unreadable"), workspace)
+            if found.orphan:
+                return found
+            raise
+        return cls(dataset, workspace, facts)
 
     @property
     def samples(self) -> list[Sample]:
@@ -81,7 +93,22 @@ class Document:
     @property
     def edited(self) -> bool:
         """Whether there are edits that the file does not have yet."""
-        return (self._undo[-1] if self._undo else None) is not self._saved_step
+        return self._history.edited
+
+    def outdated(self) -> bool:
+        """Whether the set must be opened again, because something else wrote it and nothing unsaved is here.
+
+        When something unsaved is here, it is marked as an `orphan` instead.
+        """
+        with self.lock:
+            if self._journal.overtaken:
+                return True
+            if self.dataset.touched():
+                changed = self.dataset.changed_on_disk()
+                self.orphan = changed and self.edited
+            else:
+                changed = self.orphan
+            return changed and not self.edited
 
     # --- editing -----------------------------------------------------------------------------------------
 
@@ -94,89 +121,95 @@ class Document:
 
         Raises:
             QwenlabError: when it cannot be written; nothing is changed then.
+            IndexError: when another sample, or none, stands where a change is meant; nothing is changed then.
         """
+        made = (changes,) if isinstance(changes, Change) else changes
+        wanted = tuple(_stamped(change) for change in made if _changes_something(change))
+        if not wanted:
+            return
         with self.lock:
+            step = Step(wanted, mark)
+            merge = self._history.merges(step)
+            apply = self._prepared(step.changes)
             self._own()
-            made = (changes,) if isinstance(changes, Change) else tuple(changes)
-            if not made:
-                return
-            step = Step(tuple(_stamped(change) for change in made), mark)
-            last = self._undo[-1] if self._undo else None
-            merge = bool(mark and last and not self._sealed and last.mark == mark and last.at == step.at)
             self._append(journal.step_record(step, merge))
-            self._push(step, merge)
-            self._apply(step.changes)
+            self._history.push(step, merge)
+            apply()
 
     def seal(self) -> None:
         """Let the next edit be a step of its own."""
-        self._sealed = True
+        self._history.seal()
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a step to take back."""
-        return bool(self._undo)
+        return bool(self._history.done)
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a step to do again."""
-        return bool(self._redo)
+        return bool(self._history.undone)
 
     def undo(self) -> int | None:
         """Take back the last step; returns which sample it touched."""
         with self.lock:
-            if not self._undo:
+            if not self.can_undo:
                 return None
-            self._own()
+            step = self._history.done[-1]
+            apply = self._prepared(inverse(step))
             self._append({"do": "undo"})
-            step = self._undo.pop()
-            self._redo.append(step)
-            self._apply(journal.inverse(step))
+            self._history.undo()
+            apply()
             return step.at
 
     def redo(self) -> int | None:
         """Do the last undone step again; returns which sample it touched."""
         with self.lock:
-            if not self._redo:
+            if not self.can_redo:
                 return None
-            self._own()
+            step = self._history.undone[-1]
+            apply = self._prepared(step.changes)
             self._append({"do": "redo"})
-            step = self._redo.pop()
-            self._undo.append(step)
-            self._sealed = True
-            self._apply(step.changes)
+            self._history.redo()
+            apply()
             return step.at
 
     def deleted(self) -> list[tuple[int, Sample]]:
         """Samples that were deleted and do not stand in the set any more, newest first: (index then, sample)."""
-        here = {known.same for known in self.facts}
-        found: list[tuple[int, Sample]] = []
-        for step in reversed(self._undo):
-            for change in reversed(step.changes):
-                if change.old is not None and change.new is None:
-                    same = Facts(change.old).same
-                    if same not in here:
-                        here.add(same)
-                        found.append((change.index, change.old))
-        return found
+        if self._deleted[0] != self.revision:
+            here = {known.same for known in self.facts}
+            found: list[tuple[int, Sample]] = []
+            for index, sample in self._history.deleted():
+                same = Facts(sample).same
+                if same not in here:
+                    here.add(same)
+                    found.append((index, sample))
+            self._deleted = (self.revision, found)
+        return self._deleted[1]
 
-    def _push(self, step: Step, merge: bool) -> None:
-        if merge:
-            self._undo[-1] = journal.merged(self._undo[-1], step)
-        else:
-            self._undo.append(step)
-        self._redo.clear()
-        self._sealed = False
+    def _prepared(self, changes: Sequence[Change]) -> Callable[[], None]:
+        """Do all of an edit that can fail; what is returned makes it, once it is on disk."""
+        if any(change.new is not None and too_deep(change.new.raw) for change in changes):
+            raise QwenlabError(
+                "The sample has too many lists and objects inside each other.",
+                "Write it with fewer levels of brackets.",
+                zh=("样本中列表和对象的嵌套层数太多。", "请减少括号的层数。"),
+            )
+        after = journal.applied(self.samples, changes)
+        known = iter([self._known(change.new) for change in changes if change.new is not None])
 
-    def _apply(self, changes: Sequence[Change]) -> None:
-        journal.apply(self.samples, changes)
-        journal.apply(self.facts, changes, self._known)
-        self.revision += 1
-        if len(self.samples) <= CHECKED_AT_ONCE:
-            checks.across(self.facts)
+        def apply() -> None:
+            self.dataset.samples = after
+            journal.apply(self.facts, changes, lambda _: next(known))
+            self.revision += 1
+            if len(after) <= CHECKED_AT_ONCE:
+                checks.across(self.facts)
+
+        return apply
 
     def _known(self, sample: Sample) -> Facts:
         found = Facts(sample)
-        found.findings = tuple(checks.findings(sample, self.schema_for(found.id)))
+        found.findings = tuple(checks.findings(sample, self.schema_for(found.id), self.extras))
         return found
 
     # --- on disk -----------------------------------------------------------------------------------------
@@ -184,10 +217,14 @@ class Document:
     def _own(self) -> None:
         """A shipped set is copied into the workspace before its first edit; the copy is what is edited."""
         path = editable(self.workspace, self.dataset.path)
-        if path != self.dataset.path:
-            self._journal.close()
-            self.dataset.path = path
-            self._journal = Journal(self.workspace, path)
+        if path == self.dataset.path:
+            return
+        own = Journal(self.workspace, path)
+        if own.read() or own.claimed_elsewhere or files.sha256(path) != self.dataset.digest:
+            raise DataError("edited_meanwhile")  # there was a copy already, with edits
+        self._journal.close()
+        self.dataset.moved(path)
+        self._journal = own
 
     def _append(self, record: Record) -> None:
         self._journal.claim()
@@ -197,21 +234,24 @@ class Document:
         self.kept = datetime.now()
 
     def _begin(self) -> None:
-        """Before the first edit since a save: note which file it is made on, and keep a copy of that file."""
-        if self._journal.size == 0:
-            self._journal.note_saved(self.dataset.digest)
-        # Only needed when another program writes the file meanwhile, so no edit waits for it.
-        threading.Thread(target=self._keep_base, args=(self._journal.base, self.dataset.digest), daemon=True).start()
+        """Before the first edit since a save: the log says which file it is made on, and a copy of that is kept.
 
-    def _keep_base(self, base: Path, digest: str) -> None:
-        try:
-            if not base.exists() or files.sha256(base) != digest:
-                part = base.with_suffix(".part")
-                shutil.copyfile(self.dataset.path, part)
-                if files.sha256(part) == digest:
-                    part.replace(base)
-        except OSError:
-            return  # the edits themselves are safe in the log
+        A large file is copied just after the edit. Only when another program writes it, and the lab is killed, in the
+        same moment, is there no such copy; the edits are then put aside, whole, instead of being shown.
+        """
+        dataset, base = self.dataset, self._journal.base
+        digest = dataset.digest
+        if dataset.touched() and dataset.changed_on_disk():
+            digest = dataset.write_as_it_is(base)
+        elif dataset.size <= COPIED_AT_ONCE:
+            _keep_base(dataset.path, base, digest)
+        else:
+            threading.Thread(target=_keep_base, args=(dataset.path, base, digest), daemon=True).start()
+        saved: Record = {"do": "saved", "digest": digest}
+        if not self.can_undo and not self.can_redo:
+            self._journal.rewrite([saved])
+        elif digest != dataset.digest:
+            self._journal.append(saved)
 
     def save(self, overwrite: bool = False) -> None:
         """Write the file and what the lab keeps beside it; the version it replaces is kept.
@@ -221,106 +261,68 @@ class Document:
             QwenlabError: when it cannot be written.
         """
         with self.lock:
-            if self.edited:
-                self._own()
-            # Said in the log before the file is written: whichever of the two a crash leaves, they fit together.
-            self.dataset.save(overwrite, lambda digest: self._journal.note_saved(digest))
+            self.seal()
+            if self.edited or self.dataset.changed_on_disk():
+                self.dataset.save(overwrite, self._announce)
+                # Not needed to recover; only says that nothing of ours is missing when another program writes later.
+                with suppress(QwenlabError):
+                    self._journal.append({"do": "saved", "digest": self.dataset.digest})
+                    sweep(self.dataset.path)
             self._written()
+
+    def _announce(self, digest: str) -> None:
+        """Before the file is written: whatever a crash leaves of log, labels and file then fits together."""
+        self._append({"do": "saving", "digest": digest})
+        labels.write(self.dataset.path, self.samples, self.facts)
 
     def save_copy(self) -> None:
         """Save under a new name in the workspace and go on with that file, history included."""
         with self.lock:
-            before = self._journal
-            self.dataset.save_as(free_path(self.workspace.data, self.dataset.name))
-            before.forget()
-            self._journal = Journal(self.workspace, self.dataset.path)
-            self._rewrite_log()
+            path = free_path(self.workspace.data, self.dataset.name)
+            copy, before = Journal(self.workspace, path), self._journal
+            if copy.read():  # of a file of that name which is gone
+                copy.put_aside()
+
+            def announce(digest: str) -> None:
+                copy.rewrite([*self._history.records(), {"do": "saved", "digest": digest}])
+                labels.write(path, self.samples, self.facts)
+
+            try:
+                self.dataset.save_as(path, announce)
+            except BaseException:
+                copy.close()
+                raise
+            self._journal = copy
             self._written()
+            with suppress(QwenlabError):
+                before.forget()
+            before.close()
 
     def discard(self) -> None:
-        """Drop the edits that the file does not have; they are kept as a version, so nothing is lost."""
+        """Drop the edits that the file does not have and close; they are kept as a version, so nothing is lost."""
         with self.lock:
             if self.edited:
+                self._journal.claim()
                 part = self._journal.folder / "discarded.json"
                 files.write_bytes(part, self.dataset.to_bytes())
                 keep_version(part, of=self.dataset.path)
                 part.unlink()
-            self._journal.forget()
+                self._journal.forget()
+            self.close()
 
     def close(self) -> None:
         """Let other processes edit this file."""
-        self._journal.close()
+        with self.lock:
+            self._journal.close()
 
     def _written(self) -> None:
-        _write_labels(self.dataset, self.facts)
-        self._saved_step = self._undo[-1] if self._undo else None
-        self._sealed = True
+        self._history.saved()
         self.orphan = False
-        if self._journal.size > LONGEST_LOG:
-            self._rewrite_log()
         self.saved = self.kept = datetime.now()
-
-    def _rewrite_log(self) -> None:
-        self._undo = self._undo[-KEPT_STEPS:]
-        # What was undone stands in the log as steps made and taken back.
-        ahead = list(reversed(self._redo))
-        self._journal.rewrite(
-            [
-                *(journal.step_record(step) for step in (*self._undo, *ahead)),
-                *({"do": "undo"} for _ in ahead),
-                {"do": "saved", "digest": self.dataset.digest},
-            ]
-        )
-
-    def _recover(self) -> None:
-        """Read the log: history from before the last save, then the edits that the file does not have yet.
-
-        Raises:
-            DataError: when the log does not fit the file; it is put aside, and the next opening goes on without it.
-        """
-        records = self._journal.records()
-        if not records or self._journal.claimed_elsewhere:
-            return
-        at = _last_saved(records, self.dataset.digest)
-        if at is None and all(record["do"] == "saved" for record in records[-1:]):
-            return  # another program wrote the file, and nothing of ours is missing in it
-        if at is None:
-            base = self._journal.base
-            at = _last_saved(records, files.sha256(base)) if base.exists() else None
-            if at is not None:
-                self.dataset.adopt(DataSet.open(base))
-                self.orphan = True
-        try:
-            if at is None:
-                raise ValueError("made on a file that is gone")
-            self._replay(records[: at + 1], apply=False)
-            self._saved_step = self._undo[-1] if self._undo else None
-            self._replay(records[at + 1 :], apply=True)
-        except (IndexError, KeyError, TypeError, ValueError) as error:
-            aside = self._journal.put_aside()
-            raise DataError("journal_odd", name=self.dataset.path.name, folder=aside) from error
-        self._sealed = True
-
-    def _replay(self, records: Iterable[Record], apply: bool) -> None:
-        for record in records:
-            changes: tuple[Change, ...] = ()
-            if record["do"] == "step":
-                step = journal.step_of(record)
-                self._push(step, bool(record.get("merge")))
-                changes = step.changes
-            elif record["do"] == "undo":
-                step = self._undo.pop()
-                self._redo.append(step)
-                changes = journal.inverse(step)
-            elif record["do"] == "redo":
-                step = self._redo.pop()
-                self._undo.append(step)
-                changes = step.changes
-            if apply:
-                for change in changes:
-                    if change.old is not None and self.samples[change.index] != change.old:
-                        raise ValueError("another sample stands there")
-                    journal.apply(self.samples, (change,))
+        if self._journal.size > LONGEST_LOG:
+            self._history.trim(KEPT_STEPS, LONGEST_LOG // 2)
+            with suppress(QwenlabError):  # it is only long
+                self._journal.rewrite([*self._history.records(), {"do": "saved", "digest": self.dataset.digest}])
 
     # --- what is wrong -----------------------------------------------------------------------------------
 
@@ -328,18 +330,17 @@ class Document:
         """The schema that this sample's answers must satisfy; None when it answers in plain text."""
         return None if self._plain(sample_id) else self.schema
 
-    def check(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def check(
+        self, progress: Callable[[int, int], None] | None = None, extras: checks.Extras | None = None
+    ) -> None:
         """Check every sample and the set as a whole; edits may go on meanwhile."""
         with self.lock:
             samples, facts = list(self.samples), list(self.facts)
-        checks.check_facts(samples, facts, self.schema, self._plain, progress)
-        self.checked = True
-        self.revision += 1
-
-    def _check_if_small(self) -> None:
-        if len(self.samples) <= CHECKED_AT_ONCE:
-            checks.check_facts(self.samples, self.facts, self.schema, self._plain)
+        self.extras = extras or self.extras
+        checks.check_facts(samples, facts, self.schema, self._plain, progress, self.extras)
+        with self.lock:
             self.checked = True
+            self.revision += 1
 
     def problems(self) -> list[Problem]:
         """All problems that are known; in a large set those of the last check and of the edits since."""
@@ -354,7 +355,7 @@ class Document:
         if self._counts[0] != self.revision:
             found: Counter[str] = Counter()
             for known in self.facts:
-                if known.problems:
+                if known.findings or known.across:
                     found.update({code for _, code, _ in known.problems})
                     found["any"] += 1
             self._counts = (self.revision, found)
@@ -362,16 +363,24 @@ class Document:
 
     def tags(self) -> list[str]:
         """Every tag in use, in alphabetical order."""
-        return sorted({tag for known in self.facts for tag in known.labels.tags})
+        if self._tags[0] != self.revision:
+            self._tags = (self.revision, sorted({tag for known in self.facts for tag in known.labels.tags}))
+        return self._tags[1]
 
     def find(self, search: str, keep: Callable[[Facts], bool] | None = None) -> list[int]:
         """Positions of the samples in which every word of `search` stands and that `keep` wants."""
-        words = searchable([search]).split()
-        return [
-            index
-            for index, known in enumerate(self.facts)
-            if (not words or known.contains(words)) and (keep is None or keep(known))
-        ]
+        facts = self.facts
+        found = list(range(len(facts)))
+        for word in searchable([search]).split():
+            found = [at for at in found if word in facts[at].text or word in facts[at].label_text]
+        return found if keep is None else [at for at in found if keep(facts[at])]
+
+
+def _changes_something(change: Change) -> bool:
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return old is not new
+    return old.labels != new.labels or old != new
 
 
 def _stamped(change: Change) -> Change:
@@ -381,49 +390,6 @@ def _stamped(change: Change) -> Change:
     return replace(change, new=change.new.with_labels(replace(change.new.labels, edited=now)))
 
 
-def _last_saved(records: Sequence[Record], digest: str) -> int | None:
-    """The last record that says the file has this digest."""
-    return next((at for at in reversed(range(len(records))) if records[at].get("digest") == digest), None)
-
-
-def _attach_labels(dataset: DataSet, facts: Sequence[Facts]) -> None:
-    """Give the samples the labels that NAME.lab.json has for them; those that the log knew already stay."""
-    found = dataset.settings().get("samples")
-    if not isinstance(found, dict) or not found:
-        return
-    hashed = any(key.startswith("#") for key in found)
-    for at, key in _label_keys(dataset.samples, facts, hashed):
-        labels = Labels.of(found.get(key))
-        if labels != NO_LABELS and facts[at].labels == NO_LABELS:
-            dataset.samples[at] = dataset.samples[at].with_labels(labels)
-            facts[at].relabel(labels)
-
-
-def _write_labels(dataset: DataSet, facts: Sequence[Facts]) -> None:
-    """Write every sample's labels into NAME.lab.json."""
-    settings = dataset.settings()
-    labelled = _label_keys(dataset.samples, facts, hashed=False)
-    found = {
-        key or content_key(dataset.samples[at]): facts[at].labels.to_json()
-        for at, key in labelled
-        if facts[at].labels != NO_LABELS
-    }
-    if found != settings.get("samples", {}):
-        files.write_json(sidecar(dataset.path), {**settings, "samples": found})
-
-
-def _label_keys(samples: Sequence[Sample], facts: Sequence[Facts], hashed: bool) -> Iterator[tuple[int, str]]:
-    """(position, key) of every sample: its id, or when that is empty or taken the hash of its content."""
-    taken: set[str] = set()
-    for at, known in enumerate(facts):
-        if known.id and known.id not in taken:
-            taken.add(known.id)
-            yield at, known.id
-        else:
-            yield at, content_key(samples[at]) if hashed else ""
-
-
-def content_key(sample: Sample) -> str:
-    """ "#" and a hash of what the sample says."""
-    text = to_json(sample.raw, tight=True)
-    return "#" + hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+def _keep_base(path: Path, base: Path, digest: str) -> None:
+    with suppress(OSError):  # the edits themselves are safe in the log
+        keep_base(path, base, digest)

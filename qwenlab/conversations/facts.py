@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qwenlab.conversations.sample import Labels, Sample, Turn, broken, id_of, language_of
+from qwenlab.conversations.sample import ALIASES, UNREAD, Labels, Sample, as_text, broken, id_of, language_of
 
 Finding = tuple[int | None, str, dict[str, Any]]
 """The turn (None: the sample as a whole), the code in `words.PROBLEMS`, and what its sentence names."""
@@ -16,6 +16,10 @@ Finding = tuple[int | None, str, dict[str, Any]]
 
 class Facts:
     """What is known of one sample.
+
+    Args:
+        sample: the sample.
+        raw: its object, where it is parsed already.
 
     Attributes:
         id: the sample's id, possibly empty.
@@ -28,6 +32,7 @@ class Facts:
         labels: the sample's labels.
         findings: problems within the sample; None before it was checked.
         across: problems that only the set shows: duplicates, contradictions.
+        spoken_at: where the words after id and system turn begin in `text`.
         near: signature for near-duplicates; None before it was computed.
     """
 
@@ -43,19 +48,23 @@ class Facts:
         "length",
         "near",
         "same",
+        "spoken_at",
         "text",
     )
 
-    def __init__(self, sample: Sample) -> None:
-        raw = sample.raw
-        turns = [] if broken(raw) else [Turn.of(turn) for turn in raw["conversations"]]
-        spoken = [(turn.role, turn.text.strip()) for turn in turns]
-        words = [turn.text for turn in turns] or [str(raw)[:2000]]
+    def __init__(self, sample: Sample, raw: Any = UNREAD) -> None:
+        if raw is UNREAD:
+            raw = sample.raw
+        turns = [] if broken(raw) else [(turn["from"], as_text(turn["value"])) for turn in raw["conversations"]]
+        words = [text for _, text in turns]
+        spoken = [(ALIASES.get(role, role), text.strip()) for role, text in turns]
         self.id = id_of(raw)
-        self.text = searchable((self.id, *words))
+        self.text = searchable((self.id, *(words or [str(raw)[:2000]])))
+        system = words[:1] if spoken and spoken[0][0] == "system" else []
+        self.spoken_at = len(searchable((self.id, *system, "")))
         self.relabel(sample.labels)
-        self.length = sum(len(turn.text) for turn in turns)
-        self.language = language_of(turns)
+        self.length = sum(map(len, words))
+        self.language = language_of(words)
         self.same = hash(tuple(spoken)) if spoken else None
         answered = len(spoken) > 1 and spoken[-1][0] == "assistant"
         self.asked = hash(tuple(spoken[:-1])) if answered else None

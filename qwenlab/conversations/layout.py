@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwenlab.conversations import strict_json
-from qwenlab.conversations.sample import Sample, to_json
+from qwenlab.conversations.facts import Facts
+from qwenlab.conversations.sample import DEEPEST, Sample, to_json, too_deep
 from qwenlab.conversations.words import DataError
 
 _COMMENT_OR_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*')
@@ -47,8 +49,13 @@ class Layout:
         """The whole file, in UTF-8."""
         if not samples:
             return b"[]\n"
-        text = self.before + self.between.join(self.render(sample) for sample in samples) + self.after
-        return text.encode("utf-8")
+        content = io.BytesIO()
+        content.write(self.before.encode("utf-8"))
+        for start in range(0, len(samples), 1000):  # in pieces: a large set in memory twice is enough
+            texts = [self.render(sample) for sample in samples[start : start + 1000]]
+            content.write(((self.between if start else "") + self.between.join(texts)).encode("utf-8"))
+        content.write(self.after.encode("utf-8"))
+        return content.getvalue()
 
 
 def decode(content: bytes) -> str:
@@ -69,21 +76,27 @@ def decode(content: bytes) -> str:
     raise DataError("file_encoding")
 
 
-def split(text: str) -> tuple[list[Sample], Layout]:
+def split(text: str, facts: list[Facts] | None = None) -> tuple[list[Sample], Layout]:
     """Cut the text of a JSON list into samples, each with its exact text, and find the style.
 
     `//` comments are accepted; they are gone once the file is edited, because other tools refuse them.
+
+    Args:
+        text: the file.
+        facts: an empty list to fill with what is known of each sample.
 
     Raises:
         DataError: naming the sample and line where reading stopped.
     """
     try:
-        return _split(text)
+        return _split(text, facts)
     except DataError:
         plain = without_comments(text)
         if plain == text:
             raise
-        samples, _ = _split(plain)
+        if facts is not None:
+            facts.clear()
+        samples, _ = _split(plain, facts)
         return [Sample(sample.raw) for sample in samples], Layout()
 
 
@@ -92,7 +105,7 @@ def without_comments(text: str) -> str:
     return _COMMENT_OR_STRING.sub(lambda found: " " * len(found[0]) if found[0].startswith("//") else found[0], text)
 
 
-def _split(text: str) -> tuple[list[Sample], Layout]:
+def _split(text: str, facts: list[Facts] | None) -> tuple[list[Sample], Layout]:
     place = _skip(text, 0)
     if text[place : place + 1] != "[":
         raise _not_a_list(text, place)
@@ -107,14 +120,19 @@ def _split(text: str) -> tuple[list[Sample], Layout]:
         gaps.append(text[end:place])
         start = place
         try:
-            _, end = decoder.raw_decode(text, start)
+            raw, end = decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
             raise _broken(text, samples, start, error.pos, strict_json.reason(error)) from error
         except RecursionError as error:
             raise _broken(text, samples, start, start, "json_deep") from error
         except ValueError as error:
             raise _broken(text, samples, start, start, "json_number") from error
-        samples.append(Sample.unread(text[start:end]))
+        source = text[start:end]
+        if source.count("[") + source.count("{") > DEEPEST and too_deep(raw):
+            raise _broken(text, samples, start, start, "json_deep")
+        samples.append(Sample.unread(source))
+        if facts is not None:
+            facts.append(Facts(samples[-1], raw))
         place = _skip(text, end)
         mark = text[place : place + 1]
         if mark == "]":

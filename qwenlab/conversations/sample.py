@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from qwenlab.models.contestant import Message
 ROLES = ("system", "user", "assistant")
 ALIASES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 """Other names in which ShareGPT-like files write the roles."""
+DEEPEST = 100
+"""Lists and objects inside each other in one sample; more would exhaust other readers of the file, and Python's own."""
 
 _CJK = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
@@ -79,7 +81,8 @@ class Labels:
 
 
 NO_LABELS = Labels()
-_UNREAD: Any = object()
+UNREAD: Any = object()
+"""Stands for an object that was not parsed yet, or not kept."""
 
 
 class Sample:
@@ -100,7 +103,7 @@ class Sample:
     @classmethod
     def unread(cls, source: str, labels: Labels = NO_LABELS) -> Sample:
         """A sample that is parsed each time it is looked at: a large set stays as small as its text."""
-        return cls(_UNREAD, source, labels)
+        return cls(UNREAD, source, labels)
 
     @classmethod
     def make(cls, sample_id: str, turns: Sequence[tuple[str, str]], origin: str = "") -> Sample:
@@ -111,14 +114,15 @@ class Sample:
     @property
     def raw(self) -> Any:
         """The object as it stands in the file (anything at all when the file is odd there)."""
-        return json.loads(self.source) if self._raw is _UNREAD and self.source is not None else self._raw
+        return json.loads(self.source) if self._raw is UNREAD and self.source is not None else self._raw
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sample):
             return NotImplemented
-        if self.source is not None and self.source == other.source:
+        if self is other or (self.source is not None and self.source == other.source):
             return True
-        return bool(self.raw == other.raw)
+        # As text: to Python 1, 1.0 and True are equal, and so are objects with their keys in another order.
+        return to_json(self.raw, tight=True) == to_json(other.raw, tight=True)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -162,12 +166,12 @@ class Sample:
     @property
     def language(self) -> str:
         """ "zh" when any CJK character stands in a turn, else "en"."""
-        return language_of(self.turns)
+        return language_of([turn.text for turn in self.turns])
 
 
-def language_of(turns: Sequence[Turn]) -> str:
-    """ "zh" when any CJK character stands in a turn, else "en"."""
-    return "zh" if any(_CJK.search(turn.text) for turn in turns) else "en"
+def language_of(texts: Iterable[str]) -> str:
+    """ "zh" when any CJK character stands in the texts, else "en"."""
+    return "zh" if any(map(_CJK.search, texts)) else "en"
 
 
 def id_of(raw: Any) -> str:
@@ -189,6 +193,21 @@ def broken(raw: Any) -> str | None:
         if not isinstance(turn.get("from"), str) or "value" not in turn:
             return "broken_keys"
     return None
+
+
+def too_deep(raw: Any) -> bool:
+    """Whether there are more than `DEEPEST` lists and objects inside each other."""
+    level = [raw]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def as_text(value: Any) -> str:

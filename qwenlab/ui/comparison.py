@@ -14,12 +14,12 @@ from typing import Any
 import psutil
 
 from qwenlab import failures
+from qwenlab.conversations import strict_json
 from qwenlab.evals.fields import FieldScore, compare, unreadable
 from qwenlab.evals.json_ladder import Reading, classify
 from qwenlab.evals.rules import normalize_text
 from qwenlab.evals.schema import Violation
 from qwenlab.evals.scoring import text_answer_ok
-from qwenlab.evals.strict_json import NotStrict, parse_strict
 from qwenlab.evals.suite import Case, Suite
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
@@ -100,8 +100,8 @@ def expected_text(case: Case, suite: Suite) -> str:
 
 def _json_value(text: str) -> Any | None:
     try:
-        value = parse_strict(text.strip())
-    except NotStrict:
+        value = strict_json.read(text.strip())
+    except strict_json.NotJsonError:
         return None
     return value if isinstance(value, dict | list) else None
 
@@ -361,7 +361,7 @@ def _gather(room: Room, talk: Talk, exchange: Exchange) -> Generator[Step, None,
 
 
 def _fail(reply: Reply, error: Exception, wanted: Wanted) -> None:
-    reply.end(Answer("", "error", error=str(failures.explain(error))), wanted)
+    reply.end(Answer.failed(failures.explain(error)), wanted)
 
 
 def _groups(talk: Talk, made: dict[int, Contestant]) -> list[list[int]]:

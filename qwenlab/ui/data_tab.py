@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from qwenlab.conversations import formats, words
-from qwenlab.conversations.dataset import new_data_set
+from qwenlab.conversations import words
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.conversations.words import DataError
 from qwenlab.errors import QwenlabError
-from qwenlab.ui import components, data_view
+from qwenlab.ui import components, data_check, data_view, import_panel, json_form
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, on_load
 from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
+from qwenlab.ui.trained import Trained, sample_fold, set_fold
 
-SCRIPT = (Path(__file__).parent / "editor.js").read_text(encoding="utf-8")
+HERE = Path(__file__).parent
+SCRIPT = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("editor.js", "json_form.js"))
 # Actions of one person come one after the other, as they were made.
 IN_ORDER: dict[str, Any] = {"concurrency_id": "editor", "concurrency_limit": 1, "trigger_mode": "multiple"}
 View = tuple[Any, ...]
@@ -26,7 +28,7 @@ View = tuple[Any, ...]
 
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
-    state = gr.State(None)
+    state, trained = gr.State(None), Trained(lab)
     hint = gr.HTML(data_view.start_hint(t), visible=not lab.runs())
     with gr.Row(elem_classes="data"):
         with gr.Column(scale=2, min_width=300):
@@ -37,11 +39,14 @@ def build(lab: Lab, t: Translator) -> None:
                 container=False,
                 filterable=False,
             )
-            with gr.Accordion(t("more_files"), open=False, elem_classes="files"):
-                upload, report, path, open_path, create = _files(lab, t)
+            with gr.Accordion(t("more_files"), open=False, elem_classes="files") as folder:
+                panel = import_panel.build(lab, t)
             listed = gr.HTML(elem_id="samples", js_on_load=SCRIPT, apply_default_css=False)
+            checking = gr.HTML()
+            counted = set_fold(trained, state, t, SCRIPT)
         with gr.Column(scale=3, min_width=320):
             talk = gr.HTML(_empty(t), elem_id="conversation", js_on_load=SCRIPT, apply_default_css=False)
+            sample_fold(trained, state, t)
 
     def show(view: EditorState | None, message: Html = NOTHING, seq: int = 0) -> View:
         if view is None:
@@ -80,78 +85,31 @@ def build(lab: Lab, t: Translator) -> None:
             return show(EditorState(fresh), notice("warn", t("read_again")), seq)
         with view.document.lock:
             before, (view, message) = view.message, perform(lab, view, data, t)
-            if view.document is fresh and fresh.dataset.path != path:  # a shipped set: its first edit made a copy
-                lab.saved_as(fresh)
             # Leaving a box is no reason to take away what was just said.
             quiet = data.get("do") in ("text", "leave")
             view.message = message or (before if quiet else "")
             return show(view, Html(view.message), seq)
 
-    def take_in(file: str | None) -> View:
-        if not file:
-            return (*load(), gr.skip())
-        samples, found = formats.import_file(Path(file))
-        lines = found.describe(t.language)
-        if samples:
-            stem = Path(file).name.split(".")[0] or t("new_set_name")
-            made = new_data_set(lab.workspace, stem, samples)
-            lab.choose(dataset=str(made))
-            head = notice("ok", t("imported", name=made.name), " ".join(lines))
-        else:
-            head = notice("bad", t("nothing_imported"), " ".join(lines))
-        return (*load(), head)
-
-    def open_file(typed: str) -> View:
-        named = Path(typed.strip().strip('"')).expanduser()
-        lab.document(named)  # a file that cannot be read is refused before it is chosen
-        lab.choose(dataset=str(named))
-        return load()
-
-    def make() -> View:
-        lab.choose(dataset=str(new_data_set(lab.workspace, t("new_set_name"), [])))
-        return load()
+    def check(view: EditorState | None) -> Iterator[View]:
+        view = view or _look(lab)
+        if view is None:
+            yield (*show(None), NOTHING)
+            return
+        for done, number in data_check.run(lab, view.document):
+            bar = components.progress_bar(t, done / max(1, number), t("checking"))
+            yield (*(gr.skip(),) * 4, bar)
+        yield (*show(view, _checked(view, t)), NOTHING)
 
     outputs = [state, listed, talk, chosen]
     on_load(load, t, None, outputs, **IN_ORDER)
     on_load(lambda: gr.update(visible=not lab.runs()), t, None, hint)
     listen(chosen.input, choose, t, chosen, outputs, **IN_ORDER)
-    for part in (listed, talk):
+    for part in (listed, talk, counted):
         listen(part.submit, act, t, state, outputs, **IN_ORDER)
-    listen(upload.upload, take_in, t, upload, [*outputs, report], **IN_ORDER)
-    listen(create.click, make, t, None, outputs, **IN_ORDER)
-    if open_path is not None:
-        listen(open_path.click, open_file, t, path, outputs, **IN_ORDER)
-        listen(path.submit, open_file, t, path, outputs, **IN_ORDER)
-
-
-def _files(lab: Lab, t: Translator) -> tuple[Any, Any, Any, Any, Any]:
-    """Import, export and other files, folded away."""
-    with gr.Row():
-        upload = gr.UploadButton(
-            t("import_file"),
-            file_types=[".json", ".jsonl", ".csv", ".tsv", ".xlsx"],
-            size="sm",
-            min_width=120,
-        )
-        create = gr.Button(t("new_set"), size="sm", min_width=120)
-    links = " ".join(
-        f'<a href="/download/data/{form}" download>{name}</a>'
-        for form, name in (
-            ("json", "train.json"),
-            ("jsonl", "OpenAI JSONL"),
-            ("csv", "CSV"),
-            ("xlsx", "Excel"),
-        )
-    )
-    gr.HTML(Html(f'<p class="quiet">{escape(t("import_about"))}</p>'))
-    report = gr.HTML()
-    gr.HTML(Html(f'<p class="links">{escape(t("export_as"))} {links}</p>'))
-    if lab.listen:  # whoever reaches the port must not read any file of this computer
-        return upload, report, None, None, create
-    with gr.Row(elem_classes="low"):
-        path = gr.Textbox(label=t("open_path"), placeholder=t("open_path_hint"), max_lines=1, scale=4)
-        open_path = gr.Button(t("open"), size="sm", scale=0, min_width=80)
-    return upload, report, path, open_path, create
+    listen(listed.apply, check, t, state, [*outputs, checking], concurrency_limit=None)
+    panel.on_change(load, outputs, **IN_ORDER)
+    panel.follow(chosen.change)
+    panel.follow(folder.expand)
 
 
 def perform(lab: Lab, view: EditorState, data: dict[str, Any], t: Translator) -> tuple[EditorState, Html]:
@@ -163,17 +121,28 @@ def perform(lab: Lab, view: EditorState, data: dict[str, Any], t: Translator) ->
         data: {"do", "texts": words typed since the last action, "at": the sample they belong to, ...}.
         t: the page's language.
     """
+    document, before = view.document, view.document.dataset.path
+    after = _perform(lab, view, data, t)
+    if document.dataset.path != before:  # a copy of a shipped set, made by its first edit, or one asked for
+        lab.saved_as(document)
+    return after
+
+
+def _perform(lab: Lab, view: EditorState, data: dict[str, Any], t: Translator) -> tuple[EditorState, Html]:
     action = str(data.get("do", ""))
     texts = data.get("texts") or []
-    if view.stale() or (texts and data.get("at") != view.at):
+    if view.stale() or ((texts or action in json_form.ACTIONS) and data.get("at") != view.at):
         words_typed = "\n\n".join(str(typed["text"]) for typed in texts)
         return view, notice("warn", t("stale"), details=words_typed, t=t, fold=t("your_words"))
-    for typed in texts:
-        if 0 <= typed["turn"] < len(view.sample.turns if view.sample else ()):
-            view.set_text(typed["turn"], str(typed["text"]))
-    if action != "text":
-        view.document.seal()
+    turn = int(data.get("turn") or 0)
+    field = (turn, str(data.get("pointer", ""))) if action == "form" else None
     try:
+        for typed in texts:
+            if 0 <= typed["turn"] < len(view.sample.turns if view.sample else ()):
+                view.set_text(typed["turn"], str(typed["text"]))
+        if action != "text" and (field is None or field != view.field):
+            view.document.seal()
+        view.field = field
         if action in ("save", "overwrite", "save_copy", "reload"):
             return _file_action(lab, view, action)
         _edit(view, action, data)
@@ -190,8 +159,6 @@ def perform(lab: Lab, view: EditorState, data: dict[str, Any], t: Translator) ->
         return view, notice("bad", t(key, why=why))
     except IndexError:  # the turn or sample is gone: the window shows what stands there now
         return view, notice("warn", t("stale"))
-    if action == "check":
-        return view, _checked(view, t)
     return view, NOTHING
 
 
@@ -204,7 +171,9 @@ def _edit(view: EditorState, action: str, data: dict[str, Any]) -> None:
         "page_back": lambda: setattr(view, "page", view.page - 1),
         "page_on": lambda: setattr(view, "page", view.page + 1),
         "find": lambda: view.look_for(*(str(data.get(key, "")) for key in ("search", "wanted", "tag", "sort"))),
-        "check": view.document.check,
+        "show_kind": lambda: view.look_for("", str(data["kind"])),
+        "fix": lambda: view.fix(str(data["kind"]), view.at, data.get("turn")),
+        "fix_all": lambda: view.fix(str(data["kind"])),
         "undo": view.undo,
         "redo": view.redo,
         "role": lambda: view.set_role(turn, str(data["role"])),
@@ -218,6 +187,8 @@ def _edit(view: EditorState, action: str, data: dict[str, Any]) -> None:
         "drop": lambda: view.delete_turn(turn),
         "up": lambda: view.move_turn(turn, -1),
         "down": lambda: view.move_turn(turn, 1),
+        "shape": lambda: setattr(view, "shape", str(data["role"])),
+        **dict.fromkeys(json_form.ACTIONS, lambda: _form(view, turn, data)),
         "pretty": lambda: view.pretty(turn),
         "id": lambda: view.set_id(str(data["text"])),
         "raw": lambda: view.set_raw(str(data["text"])),
@@ -227,6 +198,27 @@ def _edit(view: EditorState, action: str, data: dict[str, Any]) -> None:
     }
     if action in actions:
         actions[action]()
+
+
+def _form(view: EditorState, turn: int, data: dict[str, Any]) -> None:
+    """Take one field of a JSON answer; what cannot be taken stays in the field, with why."""
+    sample = view.sample
+    check = view.document.schema_for(sample.id) if sample else None
+    if sample is None or check is None:
+        raise IndexError("no form")
+    field = (turn, str(data.get("pointer", "")))
+    try:
+        text = json_form.apply_form(sample.turns[turn].text, check, data)
+    except json_form.FormError as error:
+        view.wrong[field] = error
+        return
+    except NotJsonError:
+        raise IndexError("no JSON any more") from None
+    if data["do"] == "form":
+        view.wrong.pop(field, None)
+    else:
+        view.wrong.clear()
+    view.set_text(turn, text)
 
 
 def _file_action(lab: Lab, view: EditorState, action: str) -> tuple[EditorState, Html]:

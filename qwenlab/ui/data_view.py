@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from qwenlab.conversations import checks
+from qwenlab.conversations import checks, fixes
 from qwenlab.conversations.checks import Problem
-from qwenlab.conversations.document import Document
 from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.sample import ROLES, Sample, Turn
+from qwenlab.ui import check_view, json_form
 from qwenlab.ui.components import NOTHING, SIGNS, Html, badge, escape, notice
 from qwenlab.ui.editor import DELETED, LENGTHS, SORTS, EditorState, Verdict, looks_like_json
 from qwenlab.ui.texts import Translator
 
-LISTED_PROBLEMS = 50
 LISTED_DELETED = 200
 
 
@@ -51,7 +50,7 @@ def sample_list(state: EditorState, t: Translator) -> Html:
         f'<div class="bar">{_filter(state, t)}{_tag_filter(state, t)}{_sort(state, t)}</div>'
         f'<div class="bar">{turning}'
         f'<span class="push"></span>{_button("check", t("check_all"))}{_button("new", t("new_sample"))}</div>'
-        f'{_problem_list(state, t)}<div class="rows">{rows or nothing}</div></div>'
+        f'{check_view.summary(state.document, t)}<div class="rows">{rows or nothing}</div></div>'
     )
 
 
@@ -128,28 +127,6 @@ def _preview(sample: Sample) -> str:
     return " ".join(text[:300].split())[:110] or sample.id or "-"
 
 
-def _problem_list(state: EditorState, t: Translator) -> str:
-    bad = state.document.counts()["any"]
-    if not bad:
-        return ""
-    found = list(itertools.islice(_problems(state.document), LISTED_PROBLEMS + 1))
-    lines = "".join(
-        f'<li><button type="button" class="link" data-do="open" data-index="{problem.sample_index}">'
-        f"{problem.sample_index + 1} {escape(problem.sample_id)}</button> "
-        f"{escape(checks.describe(problem, t.language))}</li>"
-        for problem in found[:LISTED_PROBLEMS]
-    )
-    more = f"<li>{escape(t('more_problems'))}</li>" if len(found) > LISTED_PROBLEMS else ""
-    words = t("check_found", number=f"{len(state.document.samples):,}", bad=f"{bad:,}")
-    return f'<details class="problems"><summary>{badge("warn", words)}</summary><ul>{lines}{more}</ul></details>'
-
-
-def _problems(document: Document) -> Iterator[Problem]:
-    for index, known in enumerate(document.facts):
-        for turn, code, detail in known.problems:
-            yield Problem(index, known.id, turn, code, detail)
-
-
 def conversation(state: EditorState, t: Translator, message: Html = NOTHING, seq: int = 0) -> Html:
     """The open conversation with everything that can be done to it.
 
@@ -166,7 +143,8 @@ def conversation(state: EditorState, t: Translator, message: Html = NOTHING, seq
         body = _raw(sample, t)
     else:
         verdicts = state.verdicts()
-        body = "".join(_turn(turn, at, len(sample.turns), verdicts[at], t) for at, turn in enumerate(sample.turns))
+        turns = sample.turns
+        body = "".join(_turn(state, turn, at, len(turns), verdicts[at], t) for at, turn in enumerate(turns))
         body += _below(sample, t) + _labels(sample, t)
     problems = _sample_problems(state, t) if sample is not None else ""
     return Html(
@@ -202,7 +180,7 @@ def _toolbar(state: EditorState, sample: Sample | None, t: Translator) -> str:
     )
 
 
-def _turn(turn: Turn, at: int, turns: int, verdicts: list[Verdict], t: Translator) -> str:
+def _turn(state: EditorState, turn: Turn, at: int, turns: int, verdicts: list[Verdict], t: Translator) -> str:
     roles = [*ROLES] if turn.role in ROLES else [*ROLES, turn.role]
     options = "".join(
         f'<option value="{escape(role)}"{" selected" if role == turn.role else ""}>'
@@ -210,14 +188,21 @@ def _turn(turn: Turn, at: int, turns: int, verdicts: list[Verdict], t: Translato
         for role in roles
     )
     fine = "".join(badge("ok", t(one.code)) for one in verdicts if one.kind == "ok")
-    wrong = "".join(_wrong(one, t) for one in verdicts if one.kind != "ok")
+    sample = state.document.samples[state.at]
+    schema = state.document.schema_for(sample.id) if turn.role == "assistant" else None
+    typed = {pointer: error for (where, pointer), error in state.wrong.items() if where == at}
+    form = json_form.form(turn.text, schema, at, t, typed) if state.shape == "form" else None
+    if form is not None:  # its fields say themselves what breaks the schema
+        verdicts = [one for one in verdicts if one.code != "schema"]
+    wrong = "".join(_wrong(one, _fix(state, one.code, at, one.detail, t), t) for one in verdicts if one.kind != "ok")
     shape = turn.role == "assistant" and looks_like_json(turn.text)
     tools = (
-        (_button("pretty", t("pretty"), "{ }") if shape else "")
+        json_form.toggle(turn.text, schema, form is not None, t)
+        + (_button("pretty", t("pretty"), "{ }") if shape and form is None else "")
         + _button("up", t("turn_up"), "↑", at == 0)
         + _button("down", t("turn_down"), "↓", at == turns - 1)
         + _button("add", t("turn_insert"), "+", extra='data-role="next"')
-        + _button("split", t("turn_split"), "✂", at < 2)
+        + _button("split", t("turn_split"), "✂", at < 2 or turn.role != "user")
         + _button("drop", t("turn_delete"), "×")
     )
     return (
@@ -225,24 +210,45 @@ def _turn(turn: Turn, at: int, turns: int, verdicts: list[Verdict], t: Translato
         f'<div class="bar"><select data-part="role" aria-label="{escape(t("role"))}" data-value="{escape(turn.role)}">'
         f"{options}</select>{fine}"
         f'<span class="push"></span>{tools}</div>'
-        # The parser drops a line break right after the tag, so one stands there for it to drop.
-        f'<textarea data-part="text" rows="1" spellcheck="false" class="{"code" if shape else "words"}" '
-        f'aria-label="{escape(t("turn_text", number=at + 1))}">\n{escape(turn.text)}</textarea>{wrong}</div>'
+        f"{form or _box(turn, at, shape, t)}{wrong}</div>"
     )
 
 
-def _wrong(verdict: Verdict, t: Translator) -> str:
+def _box(turn: Turn, at: int, code: bool, t: Translator) -> str:
+    """The words of a turn, to be edited as text."""
+    return (
+        # The parser drops a line break right after the tag, so one stands there for it to drop.
+        f'<textarea data-part="text" rows="1" spellcheck="false" class="{"code" if code else "words"}" '
+        f'aria-label="{escape(t("turn_text", number=at + 1))}">\n{escape(turn.text)}</textarea>'
+    )
+
+
+def _wrong(verdict: Verdict, fix: Html, t: Translator) -> str:
     what, remedy = checks.explain(verdict.code, verdict.detail, t.language)
-    return f'<p class="{verdict.kind}"><i>{SIGNS[verdict.kind]}</i> {escape(what)} {escape(remedy)}</p>'
+    sign = f"<i>{SIGNS[verdict.kind]}</i>"
+    return f'<p class="{verdict.kind}">{sign} {escape(what)} {escape(remedy)} {fix}</p>'
 
 
 def _sample_problems(state: EditorState, t: Translator) -> str:
     """What concerns the sample as a whole; turns carry their own verdicts."""
     return "".join(
-        notice("bad" if checks.severity(code) == "error" else "warn", *checks.explain(code, detail, t.language))
+        notice(
+            "bad" if checks.severity(code) == "error" else "warn",
+            checks.explain(code, detail, t.language)[0],
+            Html(f"{escape(checks.explain(code, detail, t.language)[1])} {_fix(state, code, None, detail, t)}"),
+        )
         for turn, code, detail in state.document.facts[state.at].problems
         if turn is None
     )
+
+
+def _fix(state: EditorState, code: str, turn: int | None, detail: Mapping[str, Any], t: Translator) -> Html:
+    """A button where the finding can be mended safely; nothing where only a person can decide."""
+    sample = state.document.samples[state.at]
+    problem = Problem(state.at, sample.id, turn, code, detail)
+    if fixes.fix_for(code) and fixes.fixable(sample, problem, state.document.schema_for(sample.id)):
+        return check_view.fix_button(code, turn, t)
+    return NOTHING
 
 
 def _raw(sample: Sample, t: Translator) -> str:

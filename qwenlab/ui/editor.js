@@ -35,11 +35,13 @@ const search = () => Object.fromEntries(FINDERS.map((name) => [name, element.que
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   if (!button || button.disabled) return;
+  if (button.dataset.do === "check") return trigger("apply", {});  // it takes a while, and edits go on meanwhile
   const turn = button.closest("[data-turn]");
   send(button.dataset.do, {
     turn: turn ? Number(turn.dataset.turn) : null,
     index: button.dataset.index ? Number(button.dataset.index) : null,
     role: button.dataset.role ?? null,
+    kind: button.dataset.kind ?? null,
   });
 });
 

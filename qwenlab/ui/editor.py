@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwenlab.conversations import strict_json
+from qwenlab.conversations import fixes, strict_json
 from qwenlab.conversations.checks import answer_problems, findings, severity
 from qwenlab.conversations.document import Document
 from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Labels, Sample, Turn
+from qwenlab.ui.json_apply import FormError
 
 PAGE = 25
 SORTS: dict[str, Callable[[Facts], Any] | None] = {
@@ -48,6 +49,9 @@ class EditorState:
         self.tag = ""
         self.sort = "file"
         self.message = ""
+        self.shape = "form"
+        self.wrong: dict[tuple[int, str], FormError] = {}
+        self.field: tuple[int, str] | None = None
         self.shown: Sample | None = None
         self._matches: tuple[Any, list[int]] = (None, [])
 
@@ -113,10 +117,16 @@ class EditorState:
     def open(self, index: int) -> None:
         """Open the sample at `index` and show its page of the list."""
         self.document.seal()
+        self.forget_fields()
         self.at = index
         matches = self.matches()
         if index in matches:
             self.page = matches.index(index) // PAGE
+
+    def forget_fields(self) -> None:
+        """Drop what was typed into a form and could not be taken: turns may have other places now."""
+        self.wrong.clear()
+        self.field = None
 
     def step(self, by: int) -> None:
         """Open the next (1) or previous (-1) sample of the list as it is filtered."""
@@ -151,6 +161,7 @@ class EditorState:
             role: "next" stands for whoever speaks after `after`.
             after: position of a turn; None: the end.
         """
+        self.forget_fields()
         sample = self._whole()
         if role == "next":
             role = "assistant" if after is not None and sample.turns[after].role == "user" else "user"
@@ -160,11 +171,13 @@ class EditorState:
 
     def delete_turn(self, turn: int) -> None:
         """Delete a turn."""
+        self.forget_fields()
         sample = self._whole()
         self._put(sample.with_turns([*sample.turns[:turn], *sample.turns[turn + 1 :]]))
 
     def move_turn(self, turn: int, by: int) -> None:
         """Move a turn up (-1) or down (1)."""
+        self.forget_fields()
         sample = self._whole()
         turns = list(sample.turns)
         if 0 <= turn + by < len(turns):
@@ -225,6 +238,7 @@ class EditorState:
 
     def split(self, turn: int) -> None:
         """Cut the conversation before `turn`: the rest becomes a sample of its own, with the same system turn."""
+        self.forget_fields()
         sample = self._whole()
         turns = sample.turns
         if not 0 < turn < len(turns):
@@ -263,6 +277,12 @@ class EditorState:
         if labels != sample.labels:
             self._put(sample.with_labels(labels))
 
+    def fix(self, code: str, only: int | None = None, turn: int | None = None) -> None:
+        """Mend every finding of this kind, or that of one sample or turn, as one step."""
+        document = self.document
+        document.seal()
+        document.change(fixes.changes_for(document.samples, document.facts, code, document.schema_for, only, turn))
+
     def undo(self) -> None:
         """Take back the last step and show where it was."""
         self._show(self.document.undo())
@@ -279,7 +299,8 @@ class EditorState:
         schema = self.document.schema_for(sample.id)
         turns = sample.turns
         found: list[list[Verdict]] = [[] for _ in turns]
-        for turn_index, code, detail in findings(sample, schema):
+        known = self.document.facts[self.at].findings
+        for turn_index, code, detail in known if known is not None else findings(sample, schema):
             if turn_index is not None:
                 found[turn_index].append(Verdict("bad" if severity(code) == "error" else "warn", code, dict(detail)))
         for turn, verdicts in zip(turns, found, strict=True):

@@ -44,8 +44,7 @@ class Lab:
     model: str = ""
     listen: bool = False
     choices: Choices = field(init=False)
-    _documents: dict[Path, Document] = field(default_factory=dict, repr=False)
-    _stamps: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False)
+    _documents: list[Document] = field(default_factory=list, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
@@ -87,30 +86,31 @@ class Lab:
         if path is None:
             return None
         with self._lock:
-            found, stamp = self._documents.get(path), _stamp(path)
-            if found is not None and self._stamps.get(path) == stamp:
-                return found
-            if found is None or (not found.edited and found.dataset.changed_on_disk()):
-                if found is not None:
-                    found.close()
+            found = self._open_at(path)
+            if found is not None and found.outdated():
+                found.close()
+                self._documents.remove(found)
+                found = None
+            if found is None:
                 found = Document.open(path, self.workspace)
-                self._documents[path] = found
-            self._stamps[path] = stamp
+                self._documents.append(found)
             return found
 
     def saved_as(self, document: Document) -> None:
-        """Note that `document` moved to another path, as a shipped set does at its first save."""
-        with self._lock:
-            self._documents = {path: found for path, found in self._documents.items() if found is not document}
-            self._documents[document.dataset.path] = document
+        """Choose `document` at the path it moved to, as a shipped set does at its first edit."""
         self.choose(dataset=str(document.dataset.path))
 
     def forget(self, path: Path) -> None:
         """Drop the unsaved edits of a data set; the next `document` reads the file again."""
         with self._lock:
-            found = self._documents.pop(path, None)
+            found = self._open_at(path)
             if found is not None:
                 found.discard()
+                self._documents.remove(found)
+
+    def _open_at(self, path: Path) -> Document | None:
+        """The open data set whose file this is now; the one that moved there last, when there are two."""
+        return next((found for found in reversed(self._documents) if found.dataset.path == path), None)
 
     def runs(self) -> list[Job]:
         """All training runs, newest first."""
@@ -128,12 +128,3 @@ class Lab:
             return Choices(**{key: str(value) for key, value in known.items() if key in names})
         except (OSError, ValueError, AttributeError):
             return Choices()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """When a file was written and its size: unchanged, it need not be read to know that it is the same."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_size)

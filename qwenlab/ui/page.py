@@ -64,6 +64,8 @@ def build_page(lab: Lab, language: Language) -> gr.Blocks:
             for key, build in tabs:
                 with gr.Tab(t(key), id=key):
                     build(lab, t)
+    # A mounted page is never launched, and until it is, Gradio takes any path that a visitor sends for an upload.
+    page.has_launched = True
     return page
 
 
@@ -133,7 +135,7 @@ def create_app(lab: Lab) -> FastAPI:
             build_page(lab, language),
             path=f"/{language}",
             theme=theme(),
-            css_paths=[HERE / "style.css"],
+            css_paths=[HERE / "style.css", HERE / "style_data.css"],
             head=_head(language),
             footer_links=[],
             run_history=False,

@@ -349,7 +349,8 @@ def _answer(one: ContestantResult, case: Case, t: Translator) -> str:
         return f'<section class="column">{head}</section>'
     answer = answered.answer
     if answer.finish == "error":
-        return f'<section class="column">{head}{notice("bad", t("compare_failed"), answer.error)}</section>'
+        failed = notice("bad", t("compare_failed"), answer.error_in(t.language))
+        return f'<section class="column">{head}{failed}</section>'
     chips = _chips(score, t)
     if answer.tokens:
         chips += badge("none", t("compare_tokens", number=answer.tokens), t("compare_tokens_about"))

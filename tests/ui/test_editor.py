@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,25 @@ Make = Callable[..., EditorState]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """An editor on a data set of `number` samples ("q0" -> "a0"), or of the given raw samples."""
+def make(tmp_path: Path) -> Iterator[Make]:
+    """An editor on a new data set of `number` samples ("q0" -> "a0"), or of the given raw samples."""
+    made: list[Document] = []
 
     def build(number: int = 3, raw: list[Any] | None = None, schema: Any = None) -> EditorState:
-        path = tmp_path / "shop.train.json"
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        path = folder / "shop.train.json"
         pairs = [Sample.make(f"s{at}", [("user", f"q{at}"), ("assistant", f"a{at}")]).raw for at in range(number)]
         path.write_text(json.dumps(raw if raw is not None else pairs), encoding="utf-8")
         if schema is not None:
-            (tmp_path / "schema.json").write_text(json.dumps(schema))
+            (folder / "schema.json").write_text(json.dumps(schema))
             sidecar(path).write_text(json.dumps({"schema": "schema.json"}))
-        return EditorState(Document.open(path, Workspace(tmp_path / "home")))
+        made.append(Document.open(path, Workspace(folder / "home")))
+        return EditorState(made[-1])
 
-    return build
+    yield build
+    for document in made:
+        document.close()
 
 
 def texts(state: EditorState) -> list[str]:
@@ -214,13 +220,15 @@ def test_next_and_previous_follow_the_filtered_list(make: Make) -> None:
     assert state.at == 5
 
 
-def test_large_set_is_checked_again_only_when_asked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_set_is_checked_as_a_whole_only_when_asked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "CHECKED_AT_ONCE", 2)
-    state = make(3)
+    state = make(raw=[Sample.make("", [("user", "q"), ("assistant", "a")]).raw] * 3)
     assert state.document.problems() == []
+    state.open(2)
     state.set_text(1, "")
-    assert state.document.problems() == []
-    assert len(state.document.problems(now=True)) == 1
+    assert [(problem.sample_index, problem.code) for problem in state.document.problems()] == [(2, "empty_turn")]
+    state.document.check()
+    assert {problem.code for problem in state.document.problems()} >= {"empty_turn", "duplicate"}
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,25 @@ def test_unknown_form_is_one_sentence(client: TestClient) -> None:
     answer = client.get("/download/data/pdf")
     assert answer.status_code == 400
     assert "Use .json" in answer.text
+
+
+def test_path_that_was_not_uploaded_is_never_read(tmp_path: Path) -> None:
+    """A visitor may send any path where the page expects an upload."""
+    import asyncio
+
+    from gradio.context import LocalContext
+    from gradio.exceptions import InvalidPathError
+
+    from qwenlab.ui.page import build_page
+
+    secret = tmp_path / "secret.json"
+    secret.write_text('[{"instruction": "secret", "output": "answer"}]', encoding="utf-8")
+    page = build_page(Lab(Workspace(tmp_path / "home"), listen=True), "en")
+    button = next(block for block in page.blocks.values() if block.get_block_name() == "uploadbutton")
+    event = next(fn for fn in page.fns.values() if (button._id, "upload") in fn.targets)
+    sent = {"path": str(secret), "orig_name": "x.json", "meta": {"_type": "gradio.FileData"}}
+    page.allowed_paths, page.blocked_paths = [], []  # as a mounted page has them
+    LocalContext.blocks.set(page)
+    inputs = [sent if one._id == button._id else None for one in event.inputs]
+    with pytest.raises(InvalidPathError, match="not uploaded"):
+        asyncio.run(page.preprocess_data(event, inputs, None))

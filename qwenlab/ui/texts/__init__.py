@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from qwenlab.conversations.words import Language
-from qwenlab.ui.texts import compare, data, export, shell, test, training
+from qwenlab.ui.texts import (
+    compare,
+    data,
+    data_checks,
+    data_form,
+    data_import,
+    data_trained,
+    export,
+    shell,
+    test,
+    training,
+)
 
 TEXTS: dict[str, tuple[str, str]] = {}
-for _table in (shell.TEXTS, data.TEXTS, training.TEXTS, compare.TEXTS, test.TEXTS, export.TEXTS):
+for _table in (
+    shell.TEXTS,
+    data.TEXTS,
+    data_checks.TEXTS,
+    data_form.TEXTS,
+    data_import.TEXTS,
+    data_trained.TEXTS,
+    training.TEXTS,
+    compare.TEXTS,
+    test.TEXTS,
+    export.TEXTS,
+):
     _twice = TEXTS.keys() & _table.keys()
     if _twice:
         raise ValueError(f"texts are defined twice: {sorted(_twice)}")

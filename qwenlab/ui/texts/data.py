@@ -25,12 +25,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "data_set": ("Data set", "数据集"),
     "more_files": ("Import, export, other files", "导入、导出、其他文件"),
     "import_file": ("Import a file", "导入文件"),
-    "import_about": (
-        "train.json, OpenAI messages (JSON or JSONL), ShareGPT, Alpaca, CSV or Excel with the columns prompt and "
-        "answer. It becomes a new data set; the file itself is not changed.",
-        "支持 train.json、OpenAI messages（JSON/JSONL）、ShareGPT、Alpaca，以及含 prompt、answer 列的 CSV/Excel。"
-        "导入后成为新的数据集，原文件不变。",
-    ),
     "open_path": ("Open a train.json on this computer", "打开本机上的 train.json"),
     "open_path_hint": ("full path of the file", "文件的完整路径"),
     "open": ("Open", "打开"),
@@ -69,15 +63,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_match": ("No sample fits.", "没有符合的样本。"),
     "previous_page": ("Previous page", "上一页"),
     "next_page": ("Next page", "下一页"),
+    "checking": ("checking all samples", "正在检查全部样本"),
     "check_all": ("Check all", "检查全部"),
     "check_clean": ("Samples checked: {number}; no problems.", "已检查 {number} 个样本：没有问题。"),
     "check_found": (
         "Samples checked: {number}; {bad} with problems.",
         "已检查 {number} 个样本：{bad} 个有问题。",
-    ),
-    "more_problems": (
-        "... and more: the list on the left can be filtered by problem.",
-        "……还有更多：可在左侧列表中按问题筛选。",
     ),
     "sample_at": ("{number} of {all}", "第 {number} / {all} 个"),
     "sample_id": ("Name of the sample", "样本名称"),

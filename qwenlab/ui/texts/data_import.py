@@ -1,0 +1,86 @@
+"""Texts of the Data tab's import, export, split and versions."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "import_hint": (
+        "train.json, OpenAI messages (JSON or JSONL), ShareGPT, Alpaca, CSV or Excel. You see first what will happen; "
+        "the file itself is not changed.",
+        "支持 train.json、OpenAI messages（JSON/JSONL）、ShareGPT、Alpaca、CSV 和 Excel。"
+        "会先显示导入结果供您确认，原文件不变。",
+    ),
+    "import_ready": ("{name}: {number} samples can be taken in.", "{name}：可导入 {number} 个样本。"),
+    "import_none": ("{name}: nothing can be taken in.", "{name}：没有可导入的内容。"),
+    "import_pick": (
+        "Choose below in which columns the question and the answer stand.",
+        "请在下方选择问题和回答所在的列。",
+    ),
+    "import_sheet_about": ("Sheet “{sheet}”", "工作表“{sheet}”"),
+    "import_refused": ("What is left out, and why ({number})", "不导入的内容及原因（{number}）"),
+    "import_more": ("... and {number} more", "……另有 {number} 处"),
+    "import_first": ("The first samples", "前几个样本"),
+    "import_question": ("First question", "第一个问题"),
+    "import_answer": ("Last answer", "最后的回答"),
+    "import_turns": ("Turns", "轮数"),
+    "import_first_rows": ("The first rows", "前几行"),
+    "import_repeated": (
+        "Samples that stand in {name} already, word for word: {number}.",
+        "{name} 中已有完全相同的样本：{number} 个。",
+    ),
+    "import_skip": ("When adding, leave out those that stand there already", "添加时跳过已有的样本"),
+    "import_sheet": ("Sheet", "工作表"),
+    "import_layout": ("One row is", "每一行是"),
+    "import_rows": ("a question with its answer", "一个问题和它的回答"),
+    "import_turn_rows": ("one turn of a conversation", "对话中的一轮"),
+    "column_prompt": ("Question", "问题"),
+    "column_answer": ("Answer", "回答"),
+    "column_system": ("System text", "系统提示"),
+    "column_id": ("Name of the sample", "样本名称"),
+    "column_history": ("Earlier turns", "之前的对话"),
+    "column_conversation": ("Which conversation", "对话编号"),
+    "column_role": ("Who speaks", "发言者"),
+    "column_text": ("Words", "内容"),
+    "column_none": ("(none)", "（无）"),
+    "import_new": ("Take in as a new data set", "导入为新数据集"),
+    "import_add": ("Add to {name}", "添加到 {name}"),
+    "import_cancel": ("Cancel", "取消"),
+    "import_added": (
+        "Samples added to {name}: {number}. One Undo takes them all back; Save writes them into the file.",
+        "已向 {name} 添加 {number} 个样本。点一次“撤销”可全部撤回，点“保存”写入文件。",
+    ),
+    "import_skipped": ("Left out because they stand there already: {number}.", "已跳过 {number} 个已有的样本。"),
+    "import_all_there": (
+        "All samples stand in {name} already; nothing was added.",
+        "{name} 中已有全部样本，没有添加。",
+    ),
+    "import_other_open": (
+        "Another data set was opened meanwhile: {name}. Press Add again to add the samples to it.",
+        "期间打开了另一个数据集：{name}。如要添加到其中，请再次点“添加”。",
+    ),
+    "import_gone": ("The uploaded file is not here any more.", "上传的文件已不在。"),
+    "import_again": ("Choose it again.", "请重新选择。"),
+    "export_about": (
+        "train.json holds everything; the other forms hold the name and the words of each sample.",
+        "train.json 包含全部内容；其他格式只包含每个样本的名称和文字。",
+    ),
+    "split_share": ("Keep back for validation (%)", "留作验证的比例（%）"),
+    "split_do": ("Split into two data sets", "拆分为两个数据集"),
+    "split_about": (
+        "Samples that are nearly the same stay on one side, and both languages on both.",
+        "几乎相同的样本会留在同一边，两种语言的比例保持一致。",
+    ),
+    "split_done": (
+        "Made {train} ({train_number} samples) and {validation} ({validation_number} samples).",
+        "已生成 {train}（{train_number} 个样本）和 {validation}（{validation_number} 个样本）。",
+    ),
+    "split_train": ("train", "训练"),
+    "split_validation": ("validation", "验证"),
+    "versions": ("Kept versions of this data set", "此数据集保留的版本"),
+    "versions_none": ("None yet: one is kept at each save and each training.", "还没有：每次保存和训练时会保留一份。"),
+    "version_open": ("Open as a new data set", "作为新数据集打开"),
+    "version_gone": ("That version is not kept any more.", "该版本已不再保留。"),
+    "opened_as": ("Opened as {name}.", "已打开为 {name}。"),
+    "path_refused": (
+        "Files of this computer cannot be opened while other machines may reach the page.",
+        "当其他机器可以访问此页面时，不能打开本机文件。",
+    ),
+    "path_refused_do": ("Upload the file instead.", "请改为上传文件。"),
+}

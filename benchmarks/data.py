@@ -94,9 +94,10 @@ class _Page:
         self._open = lambda: Document.open(Path(path), Workspace(Path(home)))
         self._state_of, self._view, self._t = EditorState, data_view, Translator("en")
 
-    def open(self, what: str) -> Any:
-        """Open the set in a new editor."""
-        self.state = self._state_of(_timed(what, self._open, milliseconds=False))
+    def open(self, what: str = "") -> Any:
+        """Open the set in a new editor, as the only one; timed when it has a name."""
+        self.state = None
+        self.state = self._state_of(_timed(what, self._open, milliseconds=False) if what else self._open())
         return self.state
 
     def timed(self, what: str, action: Callable[[], Any]) -> None:
@@ -131,23 +132,23 @@ def look(path: str, home: str) -> None:
 def edit(path: str, home: str) -> None:
     """Durable edits, undo, save."""
     page = _Page(path, home)
-    state = page.open("open")
-    state.open(len(state.document.samples) // 2)
+    page.open()
+    page.state.open(len(page.state.document.samples) // 2)
     page.timed("first page", lambda: None)
-    page.timed("first durable edit", lambda: state.set_text(0, "Changed words 改过的文字"))
-    page.timed("durable edit", lambda: state.set_text(1, "Other words 别的文字"))
-    page.timed("undo", state.undo)
-    page.timed("redo", state.redo)
-    page.timed("delete", state.delete_sample)
-    _timed("save", state.document.save, milliseconds=False)
-    state.document.close()
+    page.timed("first durable edit", lambda: page.state.set_text(0, "Changed words 改过的文字"))
+    page.timed("durable edit", lambda: page.state.set_text(1, "Other words 别的文字"))
+    page.timed("undo", page.state.undo)
+    page.timed("redo", page.state.redo)
+    page.timed("delete", page.state.delete_sample)
+    _timed("save", page.state.document.save, milliseconds=False)
+    page.state.document.close()
     page.open("open again, with history")
 
 
 def check(path: str, home: str) -> None:
     """The full check."""
     page = _Page(path, home)
-    state = page.open("open")
+    state = page.open()
     _timed("full check", state.document.check, milliseconds=False)
     page.timed("page with problems", lambda: None)
     page.timed("filter by problem", lambda: state.look_for("", "any"))

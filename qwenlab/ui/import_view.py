@@ -30,8 +30,9 @@ def preview_html(found: Preview, t: Translator, repeated: int = 0, open_name: st
     head = t("import_ready" if number else "import_none", name=found.name, number=number)
     fold = t("import_refused", number=len(found.refused))
     kind = "bad" if not number else "warn" if refused else "ok"
-    remedy = t("import_pick") if found.needs_columns else ""
-    said = notice(kind, head, remedy, details="\n".join(refused), t=t, fold=fold)
+    if found.needs_columns:  # nothing is wrong with the file yet
+        kind, head = "warn", f"{found.name}: {t('import_pick')}"
+    said = notice(kind, head, details="\n".join(refused), t=t, fold=fold)
     words = "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
     return Html(said + words + _first_rows(found, t) + _first_samples(found.samples, t))
 

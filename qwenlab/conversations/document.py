@@ -272,8 +272,10 @@ class Document:
 
     def _announce(self, digest: str) -> None:
         """Before the file is written: whatever a crash leaves of log, labels and file then fits together."""
-        self._append({"do": "saving", "digest": digest})
+        self._journal.claim()
+        # The labels first: where only they changed, the file has the new digest before it is written.
         labels.write(self.dataset.path, self.samples, self.facts)
+        self._append({"do": "saving", "digest": digest})
 
     def save_copy(self) -> None:
         """Save under a new name in the workspace and go on with that file, history included."""

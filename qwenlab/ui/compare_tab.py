@@ -195,7 +195,7 @@ def build(lab: Lab, t: Translator) -> None:
         if view is None or view.keeping < 0 or not view.exchanges:
             return (gr.skip(),) * 3
         messages = view.messages(view.keeping, len(view.exchanges) - 1)
-        note = keep(lab, t, messages, words or "", "from-compare")
+        note = keep(lab, t, messages, words or "", "from-compare", t("tab_compare"))
         if "notice ok" in note:
             view.keeping = -1
         return compare_view.conversation(view, t), gr.update(visible=view.keeping >= 0), note

@@ -10,6 +10,7 @@ from qwenlab.conversations import checks, fixes
 from qwenlab.conversations.checks import Problem
 from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.sample import ROLES, Sample, Turn
+from qwenlab.conversations.words import DataError
 from qwenlab.ui import check_view, json_form
 from qwenlab.ui.components import NOTHING, SIGNS, Html, badge, escape, notice
 from qwenlab.ui.editor import DELETED, LENGTHS, SORTS, EditorState, Verdict, looks_like_json
@@ -137,6 +138,9 @@ def conversation(state: EditorState, t: Translator, message: Html = NOTHING, seq
     """
     sample = state.sample
     state.shown = sample
+    if state.document.orphan and not message:
+        changed = DataError("file_changed", name=state.document.dataset.path.name)
+        message = conflict(*changed.say(t.language), t)
     if sample is None:
         body = f'<p class="quiet">{escape(t("empty_set"))}</p>{_button("new", t("new_sample"))}'
     elif sample.broken():

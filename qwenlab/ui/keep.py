@@ -18,7 +18,7 @@ from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
 
-def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, origin: str) -> Html:
+def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, origin: str, about: str = "") -> Html:
     """Append the conversation with its right answer to the data set and save it; returns what to say about it.
 
     It is refused when the answer is empty or breaks the data set's rules, and when the question stands there
@@ -28,6 +28,7 @@ def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, orig
         messages: the conversation up to the question.
         answer: the right answer, as the model should have given it.
         origin: begins the sample's id, such as "from-test".
+        about: what the Data tab says of where the sample came from.
 
     Raises:
         QwenlabError: when the data set cannot be read or written.
@@ -45,7 +46,7 @@ def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, orig
         refusal = _refusal(document, turns, t)
         if refusal:
             return refusal
-        sample = Sample.make(_free_id(document, origin), turns, origin=origin)
+        sample = Sample.make(_free_id(document, origin), turns, origin=about or origin)
         wrong = [
             one for one in checks.check_sample(sample, 0, document.schema_for(sample.id)) if one.severity == "error"
         ]

@@ -161,7 +161,14 @@ def build(lab: Lab, t: Translator) -> None:
         found = suite_view.open_case(shown, now) if now else None
         if now is None or shown is None or found is None:
             return (gr.skip(),) * 3
-        note = keep(lab, t, found.messages(shown.result.suite), words or "", "from-test")
+        note = keep(
+            lab,
+            t,
+            found.messages(shown.result.suite),
+            words or "",
+            "from-test",
+            f"{shown.result.suite.name} {found.id}",
+        )
         if "notice ok" in note:
             now.keeping = False
             note = Html(note + notice("warn", t("test_burned"), t("test_burned_remedy")))

@@ -282,6 +282,18 @@ def scene_edit_and_save(path: Path, home: Path) -> None:
     say("accepted")
 
 
+def scene_labels(path: Path, home: Path) -> None:
+    document = open_document(path, home)
+    tag(document, 1, ("new",))
+    say("accepted")
+    document.save()
+    say("accepted")
+    document.undo()
+    say("accepted")
+    document.save()
+    say("accepted")
+
+
 def scene_copy(path: Path, home: Path) -> None:
     document = open_document(path, home)
     write_answer(document, 0, "edited")
@@ -311,6 +323,7 @@ def scene_shipped(path: Path, home: Path) -> None:
 
 SCENES = {
     "edit": scene_edit_and_save,
+    "labels": scene_labels,
     "copy": scene_copy,
     "discard": scene_discard,
     "shipped": scene_shipped,
@@ -350,6 +363,15 @@ def test_killed_before_any_call_of_edit_save_and_undo(child: Child, tmp_path: Pa
             while document.can_undo:
                 document.undo()
             assert state(document) == plain(tuple(entry_of(sample) for sample in DataSet.open(first(path)).samples))
+
+
+def test_killed_before_any_call_while_only_labels_change(child: Child, tmp_path: Path) -> None:
+    for path, home, accepted in deaths(child, "labels", tmp_path):
+        assert path.read_bytes() == first(path).read_bytes()
+        with opened(path, home) as document:
+            found = (document.samples[1].labels.tags, document.edited)
+            stages = [((), False), (("new",), True), (("new",), False), ((), True), ((), False)]
+            assert found in stages[accepted : accepted + 2]
 
 
 def first(path: Path) -> Path:

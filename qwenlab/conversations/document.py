@@ -332,9 +332,7 @@ class Document:
         """The schema that this sample's answers must satisfy; None when it answers in plain text."""
         return None if self._plain(sample_id) else self.schema
 
-    def check(
-        self, progress: Callable[[int, int], None] | None = None, extras: checks.Extras | None = None
-    ) -> None:
+    def check(self, progress: Callable[[int, int], None] | None = None, extras: checks.Extras | None = None) -> None:
         """Check every sample and the set as a whole; edits may go on meanwhile."""
         with self.lock:
             samples, facts = list(self.samples), list(self.facts)

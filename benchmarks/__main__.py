@@ -113,7 +113,14 @@ def training() -> Iterator[Row]:
     yield from rows(MODEL)
 
 
-ALL = {"start": start_up, "scoring": scoring, "decoding": decoding, "training": training}
+def data() -> Iterator[Row]:
+    """The Data room with 100,000 and 1,000,000 conversations."""
+    from benchmarks.data import rows
+
+    yield from rows()
+
+
+ALL = {"start": start_up, "scoring": scoring, "decoding": decoding, "training": training, "data": data}
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from qwenlab.conversations import checks, formats, labels, split, tables
 from qwenlab.conversations.dataset import DataSet, versions
 from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.preview import Preview
+from qwenlab.conversations.words import DataError
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.workspace import Workspace
 
@@ -107,6 +108,10 @@ def _columns(named: list[str]) -> dict[str, str]:
             raise QwenlabError(
                 f"--column {one} names no part of a conversation.{nearest(part, tables.COLUMNS)}",
                 f"Write PART=NAME with one of {', '.join(tables.COLUMNS)}.",
+                zh=(
+                    f"--column {one} 没有指明对话的哪一部分。{nearest(part, tables.COLUMNS, 'zh')}",
+                    f"请写成 PART=NAME，PART 可为 {'、'.join(tables.COLUMNS)}。",
+                ),
             )
         found[part] = name
     return found
@@ -187,7 +192,7 @@ def split_data(chosen: argparse.Namespace, workspace: Workspace, console: Consol
 def list_versions(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """List what was kept of a train.json at its saves and at each start of a training."""
     if not chosen.file.exists():
-        raise QwenlabError(f"There is no file {chosen.file}.", "Check the path.")
+        raise DataError("file_missing", path=chosen.file)
     found = [(path, path.stat()) for path in versions(chosen.file)]
     rows = [
         {"path": str(path), "time": datetime.fromtimestamp(known.st_mtime).isoformat(" ", "seconds")}
@@ -201,6 +206,10 @@ def list_versions(chosen: argparse.Namespace, workspace: Workspace, console: Con
 
 def _must_be_new(path: Path | None) -> None:
     if path is None:
-        raise QwenlabError("Nothing says where to write.", "Name a new file with -o, or add --preview.")
+        raise QwenlabError(
+            "Nothing says where to write.",
+            "Name a new file with -o, or add --preview.",
+            zh=("没有说明要写到哪里。", "请用 -o 指定一个新文件，或加上 --preview。"),
+        )
     if path.exists():
-        raise QwenlabError(f"{path} exists already.", "Name a new file.")
+        raise QwenlabError(f"{path} exists already.", "Name a new file.", zh=(f"{path} 已存在。", "请指定一个新文件。"))

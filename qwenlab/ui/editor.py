@@ -210,7 +210,7 @@ class EditorState:
         Raises:
             NotJsonError: when it is no JSON.
         """
-        self._put(Sample(strict_json.read(text)))
+        self._put(Sample(strict_json.read(text), labels=self._labels()))
 
     def new_sample(self) -> None:
         """Add a sample after the open one, with its system turn if it has one."""

@@ -13,13 +13,14 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.conversations import checks, journal, labels
-from qwenlab.conversations.checks import Problem, SchemaCheck, compile_schema, plain_text
+from qwenlab.conversations.checks import Problem, compile_schema, plain_text
 from qwenlab.conversations.dataset import DataSet, editable, free_path, keep_base, keep_version, sweep
 from qwenlab.conversations.facts import Facts, Finding, searchable
 from qwenlab.conversations.history import inverse
 from qwenlab.conversations.journal import Change, Journal, Record, Step
 from qwenlab.conversations.recovery import recover
 from qwenlab.conversations.sample import Sample, too_deep
+from qwenlab.conversations.schema_check import SchemaCheck
 from qwenlab.conversations.words import DataError
 from qwenlab.errors import QwenlabError
 from qwenlab.workspace import Workspace

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenlab.conversations import personal, strict_json, words
-from qwenlab.conversations.checks import Problem, SchemaCheck, findings
+from qwenlab.conversations.checks import Problem, findings
 from qwenlab.conversations.facts import Facts, Finding
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample, Turn
+from qwenlab.conversations.schema_check import SchemaCheck
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.conversations.words import Language
 

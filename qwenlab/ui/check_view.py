@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from weakref import WeakKeyDictionary
 
 from qwenlab.conversations import fixes
 from qwenlab.conversations.checks import Problem, severity
@@ -10,8 +11,10 @@ from qwenlab.conversations.document import Document
 from qwenlab.ui.components import NOTHING, SIGNS, Html, badge, escape
 from qwenlab.ui.texts import Translator
 
-LOOKED_AT = 100
+LOOKED_AT = 50
 """Samples of a kind up to which it is counted how many can be fixed."""
+
+_TRIED: WeakKeyDictionary[Document, tuple[dict[str, int], dict[str, int | None]]] = WeakKeyDictionary()
 
 
 def summary(document: Document, t: Translator) -> Html:
@@ -65,7 +68,18 @@ def _fix_button(do: str, code: str, words: str, t: Translator, where: str = "") 
 
 
 def _fixable(document: Document) -> dict[str, int | None]:
-    """For each kind how many samples can be fixed; None where some can and there are too many to count."""
+    """For each kind how many samples can be fixed; None where some can and there are too many to count.
+
+    Tried out again only when the number of problems of some kind changed: typing seldom does that.
+    """
+    counts = dict(document.counts())
+    known = _TRIED.get(document)
+    if known is None or known[0] != counts:
+        known = _TRIED[document] = (counts, _try_out(document))
+    return known[1]
+
+
+def _try_out(document: Document) -> dict[str, int | None]:
     found: defaultdict[str, dict[int, list[Problem]]] = defaultdict(dict)
     for index, known in enumerate(document.facts):
         for turn, code, detail in known.problems:

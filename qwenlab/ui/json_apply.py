@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from qwenlab.conversations import json_edit, strict_json, words
-from qwenlab.conversations.checks import SchemaCheck
 from qwenlab.conversations.json_edit import below
+from qwenlab.conversations.schema_check import SchemaCheck
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.ui.json_shape import Shape, blank, filled, inside, kind_of, shape_of
 from qwenlab.ui.texts import Translator

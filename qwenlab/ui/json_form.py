@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from qwenlab.conversations import json_edit, strict_json, words
-from qwenlab.conversations.checks import SchemaCheck
 from qwenlab.conversations.json_edit import Node, below
+from qwenlab.conversations.schema_check import SchemaCheck
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.ui.components import NOTHING, SIGNS, Html, escape
 from qwenlab.ui.json_apply import ACTIONS, NUMBER, FormError, apply_form

@@ -12,7 +12,6 @@ from qwenlab.conversations import words
 from qwenlab.conversations.checks import (
     Extras,
     LengthLimit,
-    SchemaCheck,
     across,
     check,
     check_facts,
@@ -23,6 +22,7 @@ from qwenlab.conversations.checks import (
 from qwenlab.conversations.dataset import DataSet, sidecar
 from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.sample import Sample
+from qwenlab.conversations.schema_check import SchemaCheck
 from qwenlab.conversations.words import DataError
 from qwenlab.errors import QwenlabError
 

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenlab.conversations import checks, fixes, words
-from qwenlab.conversations.checks import Problem, SchemaCheck, check_facts, check_sample
+from qwenlab.conversations.checks import Problem, check_facts, check_sample
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.conversations.document import Document
 from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.journal import apply as apply_changes
 from qwenlab.conversations.sample import Sample
+from qwenlab.conversations.schema_check import SchemaCheck
 from qwenlab.workspace import Workspace
 
 SCHEMA = SchemaCheck(

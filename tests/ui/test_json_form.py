@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenlab.conversations import strict_json
-from qwenlab.conversations.checks import SchemaCheck
 from qwenlab.conversations.json_edit import below, keys_of
+from qwenlab.conversations.schema_check import SchemaCheck
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.ui import json_form
 from qwenlab.ui.json_form import FormError, apply_form, form, possible, toggle

@@ -17,8 +17,6 @@ from qwenlab.training import runs
 from qwenlab.workspace import Workspace
 
 CALIBRATION_ROWS = 64
-GGUF_ROWS = 32
-"""Which columns matter shows sooner than how to round them."""
 """Training conversations that GPTQ is calibrated on."""
 
 
@@ -116,7 +114,7 @@ def quantize_folder(
         console.progress(f"quantizing {form}", done, step=what)
 
     if form == "gguf":
-        rows = _calibration(workspace, source, data, GGUF_ROWS, needed=False) if bits in quantizing.CALIBRATED else []
+        rows = _calibration(workspace, source, data, needed=False) if bits in quantizing.CALIBRATED else []
         quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, rows)
         return
     if bits not in (4, 8):
@@ -125,11 +123,11 @@ def quantize_folder(
             "Choose 4 or 8.",
             zh=(f"这里的 GPTQ 不支持 {bits} 位。", "请选择 4 或 8。"),
         )
-    rows = _calibration(workspace, source, data, CALIBRATION_ROWS)
+    rows = _calibration(workspace, source, data)
     quantizing.to_gptq(source.absolute(), target.absolute(), 4 if bits == 4 else 8, rows, show)
 
 
-def _calibration(workspace: Workspace, source: Path, data: Path | None, most: int, needed: bool = True) -> list[str]:
+def _calibration(workspace: Workspace, source: Path, data: Path | None, needed: bool = True) -> list[str]:
     """Training conversations rendered as in chat, answers included; none where there are none and none are needed."""
     from qwenlab.conversations.dataset import DataSet
     from qwenlab.models import loading, rendering
@@ -150,8 +148,11 @@ def _calibration(workspace: Workspace, source: Path, data: Path | None, most: in
     if run and (workspace.runs / run).exists():
         speaks = runs.recipe_of(Job(workspace.runs / run)).languages
         samples = [sample for sample in samples if sample.language in speaks]
-    stride = max(1, len(samples) // most)  # spread over the whole set
-    return [rendering.render(tokenizer, sample.to_messages(), open_turn=False) for sample in samples[::stride][:most]]
+    stride = max(1, len(samples) // CALIBRATION_ROWS)  # spread over the whole set
+    return [
+        rendering.render(tokenizer, sample.to_messages(), open_turn=False)
+        for sample in samples[::stride][:CALIBRATION_ROWS]
+    ]
 
 
 def verify(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:

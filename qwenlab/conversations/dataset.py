@@ -354,9 +354,14 @@ def new_data_set(workspace: Workspace, name: str, samples: list[Sample]) -> Path
     return path
 
 
+def shipped(path: Path) -> bool:
+    """Whether a data set came with the program: it is never written to."""
+    return (SHIPPED / "data").resolve() in path.resolve().parents
+
+
 def editable(workspace: Workspace, path: Path) -> Path:
     """Where `path` may be changed: itself, or for a shipped set its copy in the workspace, made if needed."""
-    if (SHIPPED / "data").resolve() not in path.resolve().parents:
+    if not shipped(path):
         return path
     target = workspace.data / path.name
     if not target.exists():

@@ -152,8 +152,8 @@ class Recipe(BaseModel):
 
 
 RECOMMENDED: dict[str, dict[str, Any]] = {
-    "qwen2.5-coder-0.5b": {"epochs": 1, "batch_size": 4, "micro_batch": 2, "learning_rate": 3e-4},
-    "smollm2-135m": {"epochs": 3, "micro_batch": 2, "learning_rate": 8e-4},
+    "qwen2.5-coder-0.5b": {"epochs": 1, "batch_size": 4, "learning_rate": 3e-4},
+    "smollm2-135m": {"epochs": 3, "learning_rate": 8e-4},
 }
 """What each catalogue model learns the shipped case with; docs/benchmarks.md says how it was chosen."""
 

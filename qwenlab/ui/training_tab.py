@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from qwenlab.conversations.dataset import keep_version
+from qwenlab.conversations.dataset import keep_version, shipped
 from qwenlab.conversations.document import Document
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
@@ -116,7 +116,8 @@ def start_run(lab: Lab, values: dict[str, Any], t: Translator) -> Job:
         document.save()
         if document.dataset.path != before:
             lab.saved_as(document)
-    keep_version(document.dataset.path)
+    if not shipped(document.dataset.path):
+        keep_version(document.dataset.path)
     recipe = recipes.read({**values, "model": lab.model_name(), "data": str(document.dataset.path)})
     job = runs.create(lab.workspace, recipe)
     runs.start(job)

@@ -23,7 +23,7 @@ from qwenlab.ui.lab import Lab
 from qwenlab.ui.loss_curve import loss_curve
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import Plan, Readers
-from qwenlab.workspace import Workspace
+from qwenlab.workspace import SHIPPED, Workspace
 
 EN, ZH = Translator("en"), Translator("zh")
 STEP = {"learning_rate": 1e-4, "tokens_per_s": 50.0, "eta_seconds": 120.0, "memory_bytes": 2_500_000_000}
@@ -299,3 +299,11 @@ def test_samples_are_counted_again_after_an_edit_only(lab: Lab) -> None:
     assert counts.look(document) is first
     EditorState(document).duplicate()
     assert counts.look(document) == {"en": 2}
+
+
+def test_start_writes_nothing_beside_a_shipped_set(lab: Lab) -> None:
+    path = SHIPPED / "data" / "after-sales.train.json"
+    lab.choose(dataset=str(path))
+    with pytest.raises(QwenlabError, match="not here yet"):
+        training_tab.start_run(lab, {}, EN)
+    assert versions(path) == []

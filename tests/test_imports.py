@@ -22,7 +22,17 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "__init__": set(),
 }
-HEAVY = {"torch", "transformers", "peft", "accelerate", "xllamacpp", "gptqmodel", "datasets"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "xllamacpp",
+    "gptqmodel",
+    "datasets",
+    "deepspeed",
+    "bitsandbytes",
+}
 MAY_BE_HEAVY = {"training/trainer.py"}
 """Modules that only the training process imports."""
 

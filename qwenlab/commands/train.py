@@ -12,8 +12,8 @@ from qwenlab.commands.models import ensure
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, catalogue
+from qwenlab.training import presets, runs
 from qwenlab.training import recipe as recipes
-from qwenlab.training import runs
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import Workspace
 
@@ -27,6 +27,9 @@ def add_verbs(verbs: Any) -> None:
         training.add_argument(
             f"--{name.replace('_', '-')}", dest=f"set_{name}", metavar=name.upper(), help=setting.description, **many
         )
+    training.add_argument(
+        "--preset", choices=list(presets.PRESETS), help="start from these settings; the recipe beats it"
+    )
     training.add_argument("--detach", action="store_true", help="start it and come back at once")
     training.add_argument("--json", action="store_true", help="print JSON")
     training.set_defaults(run=train)
@@ -51,7 +54,11 @@ def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     values.setdefault("model", os.environ.get("QWENLAB_MODEL", catalogue.DEFAULT))
     flags = {name: getattr(chosen, f"set_{name}") for name in Recipe.model_fields}
     values |= {name: value for name, value in flags.items() if value is not None}
+    if chosen.preset:
+        values = presets.preset(chosen.preset, str(values["model"])) | values
     recipe = recipes.read(values)
+    for warning, _ in presets.warnings(recipe):
+        console.say(warning)
     ensure(workspace, recipe.model, console)
     job = runs.create(workspace, recipe)
     runs.start(job)
@@ -80,6 +87,8 @@ def _show(seen: runs.Progress, event: dict[str, Any], console: Console) -> None:
     if event["event"] == "encoded":
         for name, reason in seen.left_out:
             console.say(f"Left out {name}: {reason}")
+        for name, reason in seen.shortened:
+            console.say(f"Shortened {name}: {reason}")
     if event["event"] == "step":
         console.progress(
             f"training  loss {seen.losses[seen.step]:.3f}",
@@ -96,9 +105,11 @@ def finish(job: Job, progress: runs.Progress, console: Console) -> int:
         QwenlabError: when it failed or was killed.
     """
     check_ended(job, progress)
-    value = {**describe(job, progress), "adapter": str(adapters.of_run(job.folder))}
+    whole = adapters.whole_model(job.folder)
+    made = {"model_folder": str(whole)} if whole else {"adapter": str(adapters.of_run(job.folder))}
+    value = {**describe(job, progress), **made}
     words = f"{job.id} {progress.state} after {progress.step} steps in {clock(progress.seconds)}."
-    hint = f"Test it: qwenlab test SUITE --contestant tuned={runs.recipe_of(job).model}+{job.id}"
+    hint = f"Test it: qwenlab test SUITE --contestant tuned={whole or f'{runs.recipe_of(job).model}+{job.id}'}"
     console.result(value, f"{words}\n{hint}")
     return DONE
 

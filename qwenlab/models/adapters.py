@@ -12,6 +12,8 @@ from qwenlab.workspace import Workspace
 ORIGIN = "qwenlab-adapter.json"
 """Beside an adapter's weights: which base it was trained on, by path and weight fingerprint."""
 FINISHED = "adapter"
+FULL = "model"
+"""Where full training puts the whole model, in place of an adapter."""
 CHECKPOINTS = "checkpoints"
 COMPLETE = "complete"
 """Written last into a checkpoint; one without it was torn by a crash and is not used."""
@@ -31,6 +33,13 @@ def of_run(run: Path) -> Path:
     """
     if is_adapter(run / FINISHED):
         return run / FINISHED
+    whole = whole_model(run)
+    if whole is not None:
+        raise QwenlabError(
+            f"The run {run.name} trained the whole model and has no adapter.",
+            f"Use its folder as a model: {whole}",
+            zh=(f"训练 {run.name} 训练的是整个模型，没有适配器。", f"请把它的文件夹当作模型使用：{whole}"),
+        )
     checkpoint = last_checkpoint(run)
     if checkpoint is None:
         raise QwenlabError(
@@ -39,6 +48,11 @@ def of_run(run: Path) -> Path:
             zh=(f"训练 {run.name} 还没有保存适配器。", "请等待第一个检查点。"),
         )
     return checkpoint
+
+
+def whole_model(run: Path) -> Path | None:
+    """The complete model that full training left in a run; None for any other run."""
+    return run / FULL if (run / FULL / "config.json").exists() else None
 
 
 def is_adapter(folder: Path) -> bool:

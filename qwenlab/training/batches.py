@@ -11,6 +11,8 @@ from qwenlab.training.encoding import IGNORED, Encoded
 
 BUCKET = 8
 """Batches that are formed together from a shuffled stretch of samples: similar lengths meet, order stays random."""
+NOTHING = -1
+"""Stands for a sample without labels, for a process that has nothing left to do in a step."""
 
 
 def plan(lengths: Sequence[int], epochs: float, batch_size: int, max_steps: int, seed: int) -> list[list[int]]:
@@ -52,11 +54,25 @@ def _epoch(lengths: Sequence[int], batch_size: int, random_order: random.Random)
     return [index for batch in batches for index in batch]
 
 
+def share(steps: Sequence[Sequence[int]], micro: int, rank: int = 0, world: int = 1) -> list[list[int]]:
+    """The micro-batches of one of `world` processes, step after step.
+
+    Neighbours in length go to different processes, so that none waits long for another. All have equally many
+    micro-batches in every step: where a short step leaves nothing for one, it gets [NOTHING].
+    """
+    mine: list[list[int]] = []
+    for step in steps:
+        rounds = math.ceil(math.ceil(len(step) / world) / micro)
+        part = list(step[rank::world])
+        mine += [part[at : at + micro] or [NOTHING] for at in range(0, rounds * micro, micro)]
+    return mine
+
+
 def collate(samples: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
     """Tensors of shape (samples, longest): input_ids, attention_mask, position_ids, labels.
 
     Padding goes to the left, so that the answers, which stand at the end, line up at the right and logits are
-    needed for few positions only.
+    needed for few positions only. A sample's first token is never trained: nothing but padding could foretell it.
     """
     import torch
 
@@ -67,5 +83,5 @@ def collate(samples: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
         "input_ids": torch.tensor([[pad_id] * gap + s.ids for gap, s in zip(gaps, samples, strict=True)]),
         "attention_mask": mask,
         "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
-        "labels": torch.tensor([[IGNORED] * gap + s.labels for gap, s in zip(gaps, samples, strict=True)]),
+        "labels": torch.tensor([[IGNORED] * (gap + 1) + s.labels[1:] for gap, s in zip(gaps, samples, strict=True)]),
     }

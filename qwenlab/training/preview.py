@@ -20,7 +20,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
 from qwenlab.training import runs
-from qwenlab.training.encoding import IGNORED, Encoded, encode, encode_all
+from qwenlab.training.encoding import IGNORED, Encoded, Labels, TooLong, encode, encode_all
 from qwenlab.workspace import Workspace
 
 COUNTED_EXACTLY = 5000
@@ -74,14 +74,24 @@ class TokenView:
     left_out: Reason | None = None
 
 
-def token_view(sample: Sample, tokenizer: Any, max_length: int, languages: Sequence[str] | None = None) -> TokenView:
+def token_view(
+    sample: Sample,
+    tokenizer: Any,
+    max_length: int,
+    languages: Sequence[str] | None = None,
+    labels: Labels = "answers",
+    too_long: TooLong = "leave_out",
+) -> TokenView:
     """The tokens of a sample, and which of them are trained.
 
     Args:
-        max_length: of the recipe; a longer sample is left out, and shown all the same.
+        max_length, labels, too_long: of the recipe; a sample that is left out is shown all the same.
         languages: those that the run trains in; None for all.
+
+    Raises:
+        QwenlabError: when the labels do not suit the model.
     """
-    encoded, reason = _encoded(sample, tokenizer, max_length)
+    encoded, reason = _encoded(sample, tokenizer, max_length, labels, too_long)
     if languages and _is_foreign(sample, languages):
         names = {"en": ("English", "英文"), "zh": ("Chinese", "中文")}
         which = names[sample.language]
@@ -91,12 +101,16 @@ def token_view(sample: Sample, tokenizer: Any, max_length: int, languages: Seque
     return TokenView(tuple(_pieces(tokenizer, encoded)), len(encoded.ids), encoded.trained, reason)
 
 
-def _encoded(sample: Sample, tokenizer: Any, max_length: int) -> tuple[Encoded | None, Reason | None]:
+def _encoded(
+    sample: Sample, tokenizer: Any, max_length: int, labels: Labels = "answers", too_long: TooLong = "leave_out"
+) -> tuple[Encoded | None, Reason | None]:
     """Tokens and labels where there are any, and why training leaves the sample out, in training's own words."""
-    found = encode_all(tokenizer, [sample], sys.maxsize)
+    found = encode_all(tokenizer, [sample], sys.maxsize, labels)
     if found.samples and len(found.samples[0].ids) <= max_length:
         return found.samples[0], None
-    said = encode_all(tokenizer, [sample], max_length) if found.samples else found
+    said = encode_all(tokenizer, [sample], max_length, labels, too_long) if found.samples else found
+    if said.samples:  # without its oldest turns
+        return said.samples[0], None
     return next(iter(found.samples), None), (said.left_out[0][1], said.left_out_zh[0][1])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from qwenlab.errors import QwenlabError, nearest
 
@@ -22,7 +22,7 @@ def _setting(default: Any, en: tuple[str, str], zh: tuple[str, str], **limits: A
 
 
 class Recipe(BaseModel):
-    """How to train one adapter. Unknown keys are refused."""
+    """How to train one model. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -41,10 +41,36 @@ class Recipe(BaseModel):
         ("Languages", "Train on samples in these languages only; empty: all that the model speaks."),
         ("语言", "只用这些语言的样本训练；留空则使用模型会说的全部语言。"),
     )
-    method: Literal["lora"] = _setting(
+    method: Literal["lora", "qlora", "full"] = _setting(
         "lora",
-        ("Method", "lora: a small adapter beside the frozen base."),
-        ("方法", "lora：基础模型不变，旁边训练一个小的适配器。"),
+        (
+            "Method",
+            "lora: a small adapter beside the frozen base. qlora: the same beside a 4-bit base, which needs less "
+            "memory. full: every weight of the model, which needs many times more.",
+        ),
+        (
+            "方法",
+            "lora：基础模型不变，旁边训练一个小的适配器。qlora：同上，但基础模型为 4 位，更省内存。"
+            "full：训练模型的全部权重，需要多倍的内存。",
+        ),
+    )
+    target: Literal["all", "attention"] = _setting(
+        "all",
+        ("Adapted layers", "all: every linear layer. attention: the attention layers only; smaller, learns less."),
+        ("适配的层", "all：所有线性层。attention：只有注意力层，更小，但学得更少。"),
+    )
+    labels: Literal["answers", "qwen-original"] = _setting(
+        "answers",
+        (
+            "What is trained",
+            "answers: what the assistant says, and that it stops then. qwen-original: also the signs around every "
+            "turn, as Qwen's own script did; only for models that write in ChatML.",
+        ),
+        (
+            "训练的内容",
+            "answers：助手说的话，以及说完即止。qwen-original：另加每一轮前后的标记，与 Qwen 原脚本相同；"
+            "仅适用于使用 ChatML 格式的模型。",
+        ),
     )
     epochs: float = _setting(
         2.0,
@@ -93,12 +119,29 @@ class Recipe(BaseModel):
         ge=1,
         le=256,
     )
+    checkpointing: Literal["no", "yes"] = _setting(
+        "no",
+        ("Save memory", "yes: compute the layers again on the way back; far less memory, about half as slow again."),
+        ("节省内存", "yes：反向时重新计算各层；内存大减，时间约增加一半。"),
+    )
     max_length: int = _setting(
         1024,
-        ("Longest sample", "In tokens. Longer samples are left out and listed, never cut through an answer."),
-        ("最长样本", "以 token 计。更长的样本会被排除并列出，绝不会从回答中间截断。"),
+        ("Longest sample", "In tokens. No longer sample is ever cut through an answer."),
+        ("最长样本", "以 token 计。更长的样本绝不会从回答中间截断。"),
         ge=32,
         le=32768,
+    )
+    too_long: Literal["leave_out", "drop_history"] = _setting(
+        "leave_out",
+        (
+            "Samples that are too long",
+            "leave_out: they are not trained. drop_history: their oldest turns are dropped until the rest fits. "
+            "Either way they are listed.",
+        ),
+        (
+            "过长的样本",
+            "leave_out：不参与训练。drop_history：从最早的轮次开始去掉，直到放得下。两种情况都会列出。",
+        ),
     )
     rank: int = _setting(
         16,
@@ -135,6 +178,13 @@ class Recipe(BaseModel):
         ge=0,
         le=0.5,
     )
+    patience: int = _setting(
+        0,
+        ("Patience", "Stop after this many looks in a row without a better result; 0: train to the end."),
+        ("耐心", "连续这么多次检查都没有更好的结果就停止；0 表示训练到底。"),
+        ge=0,
+        le=100,
+    )
     save_minutes: float = _setting(
         2.0,
         ("Save every ... minutes", "A crash loses at most this much work."),
@@ -149,6 +199,44 @@ class Recipe(BaseModel):
         ge=0,
         le=2**31 - 1,
     )
+    processes: int = _setting(
+        1,
+        ("Processes", "On each machine; one per GPU. They share every batch."),
+        ("进程数", "每台机器上的进程数，每块 GPU 一个；它们分担每一批样本。"),
+        ge=1,
+        le=64,
+    )
+    machines: int = _setting(
+        1,
+        ("Machines", "How many machines train together; each is given the command that the page shows."),
+        ("机器数", "一起训练的机器数量；在每台机器上运行页面给出的命令。"),
+        ge=1,
+        le=64,
+    )
+    sharding: Literal["none", "zero2", "zero3"] = _setting(
+        "none",
+        (
+            "Sharding",
+            "Through DeepSpeed. zero2: the processes divide gradients and optimizer among them. "
+            "zero3: the weights as well; slower.",
+        ),
+        ("分片", "使用 DeepSpeed。zero2：各进程分担梯度和优化器状态。zero3：连权重也分担，更慢。"),
+    )
+
+    @field_validator("checkpointing", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: Any) -> Any:
+        return ("no", "yes")[value] if isinstance(value, bool) else value  # YAML reads yes as true
+
+    @property
+    def share(self) -> int:
+        """Samples of one optimizer step that each process takes."""
+        return max(1, self.batch_size // (self.processes * self.machines))
+
+    @property
+    def at_once(self) -> int:
+        """Samples that a process really computes at once: the largest divisor of its share within `micro_batch`."""
+        return next(micro for micro in range(min(self.micro_batch, self.share), 0, -1) if self.share % micro == 0)
 
 
 RECOMMENDED: dict[str, dict[str, Any]] = {
@@ -167,7 +255,8 @@ def read(values: dict[str, Any]) -> Recipe:
     """A checked recipe from plain values.
 
     Raises:
-        QwenlabError: naming the first wrong setting, with its range or the nearest known name.
+        QwenlabError: naming the first wrong setting, with its range or the nearest known name, or two settings
+            that cannot go together.
     """
     for key in values:
         if key not in Recipe.model_fields:
@@ -179,7 +268,7 @@ def read(values: dict[str, Any]) -> Recipe:
                 zh=(f"配方中没有设置 {key!r}。{hint}", f"可用的设置：{known}。"),
             )
     try:
-        return Recipe(**values)
+        recipe = Recipe(**values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -188,6 +277,31 @@ def read(values: dict[str, Any]) -> Recipe:
             Recipe.model_fields[name].description or "",
             zh=_wrong_zh(name, first["input"]),
         ) from error
+    _check_together(recipe)
+    return recipe
+
+
+def _check_together(recipe: Recipe) -> None:
+    """Refuse settings that are right one by one and impossible together."""
+    everywhere = recipe.processes * recipe.machines
+    if recipe.batch_size % everywhere:
+        raise QwenlabError(
+            f"A batch of {recipe.batch_size} samples cannot be shared evenly by {everywhere} processes.",
+            f"Set batch_size to a multiple of {everywhere}, or change processes and machines.",
+            zh=(
+                f"每批 {recipe.batch_size} 个样本无法平均分给 {everywhere} 个进程。",
+                f"请把“批大小”设为 {everywhere} 的倍数，或更改进程数和机器数。",
+            ),
+        )
+    if recipe.method == "qlora" and recipe.sharding == "zero3":
+        raise QwenlabError(
+            "qlora cannot be used with zero3: a 4-bit base is not divided among processes.",
+            "Set sharding to zero2 or none, or method to lora.",
+            zh=(
+                "qlora 不能与 zero3 一起使用：4 位基础模型无法分给各进程。",
+                "请把“分片”设为 zero2 或 none，或把“方法”设为 lora。",
+            ),
+        )
 
 
 def _wrong_zh(name: str, value: Any) -> tuple[str, str]:

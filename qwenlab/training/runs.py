@@ -12,6 +12,7 @@ from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.jobs import Job, State
 from qwenlab.models import catalogue
+from qwenlab.training import launch, methods
 from qwenlab.training import recipe as recipes
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import SHIPPED, Workspace
@@ -21,8 +22,9 @@ def create(workspace: Workspace, recipe: Recipe) -> Job:
     """Make a run folder with the resolved recipe and its own copy of the training data.
 
     Raises:
-        QwenlabError: when the model or the data set cannot be used.
+        QwenlabError: when the model or the data set cannot be used, or a package that the method needs is missing.
     """
+    methods.check(recipe)
     base = catalogue.locate(workspace, recipe.model)
     data = find_data(workspace, recipe.data)
     speaks: list[Any] = list(recipe.languages or catalogue.languages(recipe.model))
@@ -79,8 +81,15 @@ def _free_folder(parent: Path, stem: str) -> Path:
 
 
 def start(job: Job) -> None:
-    """Start or resume the run in a process of its own; from the last complete checkpoint where there is one."""
-    job.start("train", ["qwenlab.training.worker", str(job.folder)])
+    """Start or resume the run in processes of its own; from the last complete checkpoint where there is one.
+
+    Raises:
+        QwenlabError: when it already runs, or a package that its method needs is missing.
+    """
+    recipe = recipe_of(job)
+    methods.check(recipe)
+    address, port = launch.here(recipe)
+    job.start("train", launch.arguments(recipe, job.folder, 0, address, port))
 
 
 def resume(job: Job) -> None:
@@ -139,6 +148,7 @@ class Progress:
         validation: (step, loss on the samples kept out).
         eta_seconds: None before the first steps are timed.
         left_out: (sample id, reason) of what could not be trained; left_out_zh: the same in Chinese.
+        shortened: (sample id, what was dropped) of samples trained without their oldest turns; the same.
     """
 
     state: State = "new"
@@ -154,6 +164,8 @@ class Progress:
     tokens: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
     left_out_zh: list[tuple[str, str]] = field(default_factory=list)
+    shortened: list[tuple[str, str]] = field(default_factory=list)
+    shortened_zh: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     phase: str = ""
     reason: str = ""
@@ -170,6 +182,8 @@ class Progress:
             self.samples, self.tokens, self.total = event["samples"], event["tokens"], event["steps"]
             self.left_out = [(name, reason) for name, reason in event["left_out"]]
             self.left_out_zh = [(name, reason) for name, reason in event.get("left_out_zh", event["left_out"])]
+            self.shortened = [(name, what) for name, what in event.get("shortened", [])]
+            self.shortened_zh = [(name, what) for name, what in event.get("shortened_zh", [])]
         elif kind == "step":
             self.step, self.total = event["step"], event["total"]
             for later in [step for step in self.losses if step > self.step]:

@@ -6,15 +6,14 @@ import ctypes
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psutil
 import torch
 import transformers
-from peft import LoraConfig, get_peft_model
-from peft.tuners.tuners_utils import BaseTunerLayer
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
 
 from qwenlab import files
 from qwenlab.conversations.dataset import DataSet
@@ -22,8 +21,10 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, loading, precision
 from qwenlab.models import folder as model_folder
-from qwenlab.training import batches, runs
+from qwenlab.training import batches, methods, runs
 from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_all
+from qwenlab.training.estimate import Machine, estimate, refuse_if_too_big
+from qwenlab.training.launch import World
 from qwenlab.training.recipe import Recipe
 
 KEEP_CHECKPOINTS = 3
@@ -32,26 +33,44 @@ TRIM_EVERY = 8
 
 
 class Planned(Dataset[Encoded]):
-    """The samples of all steps, one after the other, in the order of the plan."""
+    """The samples by number; batches.NOTHING is one token without a label."""
 
-    def __init__(self, samples: list[Encoded], steps: list[list[int]]) -> None:
+    def __init__(self, samples: list[Encoded], pad_id: int) -> None:
         self.samples = samples
-        self.order = [index for step in steps for index in step]
+        self.nothing = Encoded([pad_id], [IGNORED])
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.samples)
 
-    def __getitem__(self, at: int) -> Encoded:
-        return self.samples[self.order[at]]
+    def __getitem__(self, index: int) -> Encoded:
+        return self.nothing if index == batches.NOTHING else self.samples[index]
 
 
 class LabelTrainer(transformers.Trainer):
-    """Computes logits at the positions that some row of the batch has a label for, and nowhere else."""
+    """Computes logits at the positions that some row of the batch has a label for, and nowhere else.
+
+    Args:
+        world: the processes that share each step.
+        micro_batches: sample numbers of this process's micro-batches, in order, for all steps.
+        looks: the same for one look at the validation samples.
+    """
+
+    def __init__(self, *, world: World, micro_batches: list[list[int]], looks: list[list[int]], **known: Any) -> None:
+        super().__init__(**known)
+        self.world, self.micro_batches, self.looks = world, micro_batches, looks
+        self.loss_is_scaled_for_ga = True  # by the labels of the whole step
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Cross-entropy summed over labels, divided by the number of labels of the whole optimizer step."""
+        """Cross-entropy summed over labels, divided by the number of labels of the whole step on all processes."""
+        loss, labels = self._summed_loss(model, inputs)
+        # Gradients are averaged over the processes: their sum is wanted.
+        loss = loss / (num_items_in_batch if num_items_in_batch is not None else labels) * self.world.size
+        return (loss, {"loss": loss}) if return_outputs else loss
+
+    def _summed_loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """Cross-entropy summed over the labels of a micro-batch, and how many they are."""
         labels = inputs.pop("labels")
         # The logit at position p predicts the token at p + 1.
         wanted = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().squeeze(-1)
@@ -59,19 +78,42 @@ class LabelTrainer(transformers.Trainer):
         targets = labels[:, wanted + 1]
         chosen = targets != IGNORED  # before the float copy: a row rarely labels every kept position
         loss = torch.nn.functional.cross_entropy(logits[chosen].float(), targets[chosen], reduction="sum")
-        loss = loss / (num_items_in_batch if num_items_in_batch is not None else chosen.sum())
-        return (loss, {"loss": loss}) if return_outputs else loss
+        return loss, chosen.sum()
 
-    def _get_train_sampler(self, *_: Any) -> SequentialSampler:
-        return SequentialSampler(cast(Planned, self.train_dataset))  # the plan is the order
+    def get_train_dataloader(self) -> DataLoader[Encoded]:
+        """This process's share of the plan, in its order."""
+        return self._loader(self.train_dataset, self.micro_batches)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The loss per label over all validation samples, whichever process computed them."""
+        model = self.model_wrapped
+        model.eval()
+        loss, labels = 0.0, 0.0
+        for inputs in self._loader(self.eval_dataset, self.looks):
+            with torch.no_grad(), self.compute_loss_context_manager():
+                part, count = self._summed_loss(model, self._prepare_inputs(inputs))
+            loss, labels = loss + float(part), labels + float(count)
+        loss, labels = self.world.total(loss, labels)
+        metrics = {"eval_loss": loss / labels}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _loader(self, samples: Any, micro_batches: list[list[int]]) -> DataLoader[Encoded]:
+        return DataLoader(samples, batch_sampler=micro_batches, collate_fn=self.data_collator)
 
 
 class Reporter(transformers.TrainerCallback):
-    """Turns the Trainer's callbacks into the run's events, checkpoints by time, and a prompt stop."""
+    """Turns the Trainer's callbacks into the run's events, checkpoints by time, and a prompt stop.
 
-    def __init__(self, job: Job, recipe: Recipe, data: Planned, origin: dict[str, str]) -> None:
-        self.job, self.recipe, self.data, self.origin = job, recipe, data, origin
+    Args:
+        tokens: of each step, over all processes.
+    """
+
+    def __init__(self, job: Job, recipe: Recipe, world: World, tokens: list[int], origin: dict[str, str]) -> None:
+        self.job, self.recipe, self.world, self.tokens, self.origin = job, recipe, world, tokens, origin
         self.stopped = False
+        self._memory = 0
         self._began = self._saved = self._last = time.monotonic()
         self._first_step = 0
 
@@ -87,8 +129,6 @@ class Reporter(transformers.TrainerCallback):
         if not logs or "loss" not in logs:
             return
         now, step = time.monotonic(), state.global_step
-        seen = self.data.order[(step - 1) * self.recipe.batch_size : step * self.recipe.batch_size]
-        tokens = sum(len(self.data.samples[index].ids) for index in seen)
         per_step = (now - self._began) / max(1, step - self._first_step)
         self.job.report(
             "step",
@@ -96,27 +136,41 @@ class Reporter(transformers.TrainerCallback):
             total=state.max_steps,
             loss=logs["loss"],
             learning_rate=logs["learning_rate"],
-            tokens_per_s=tokens / (now - self._last),
+            tokens_per_s=self.tokens[step - 1] / (now - self._last),
             eta_seconds=per_step * (state.max_steps - step),
-            memory_bytes=peak_memory(),
+            memory_bytes=self._memory,
         )
         self._last = now
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Save when it is time or when a person asked to stop."""
+        """Save when it is time or when a person asked to stop; the first process decides for all."""
         if state.global_step % TRIM_EVERY == 0:
             return_memory()
-        if self.job.asked_to_stop() and state.global_step < state.max_steps:
+        stop = self.world.first and self.job.asked_to_stop() and state.global_step < state.max_steps
+        save = self.world.first and time.monotonic() - self._saved > self.recipe.save_minutes * 60
+        stop_votes, save_votes, memory = self.world.total(stop, save, peak_memory())
+        self._memory = int(memory)
+        if stop_votes:
             self.stopped = True
             control.should_save = control.should_training_stop = True
-        elif time.monotonic() - self._saved > self.recipe.save_minutes * 60:
+        elif save_votes:
             control.should_save = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop early when the last looks brought nothing better; the log survives a resume."""
+        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+        patience = self.recipe.patience
+        if patience and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience]):
+            self.job.report("early_stop", step=state.global_step, looks=patience, best=min(losses))
+            control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the checkpoint complete, as the very last thing."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        files.write_json(checkpoint / adapters.ORIGIN, self.origin)
-        files.write_text(checkpoint / adapters.COMPLETE, "")
+        self.world.wait()  # for what the others write into it
+        if self.world.first:
+            files.write_json(checkpoint / adapters.ORIGIN, self.origin)
+            files.write_text(checkpoint / adapters.COMPLETE, "")
         self._saved = self._last = time.monotonic()
         self.job.report("saved", step=state.global_step)
 
@@ -142,7 +196,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def train(job: Job) -> bool:
+def train(job: Job, world: World) -> bool:
     """Train a run to its end, or until a person stops it.
 
     Returns:
@@ -152,40 +206,69 @@ def train(job: Job) -> bool:
         QwenlabError: when nothing can be trained.
     """
     recipe, base = runs.recipe_of(job), runs.base_of(job)
+    methods.check(recipe)
+    world.join(precision.device())
+    methods.join(recipe)
+    dtype = world.agree(precision.dtype())  # each measures, and close ones may differ
     transformers.set_seed(recipe.seed)
-    loaded = loading.load(base)
-    encoded = _encode(job, recipe, loaded.tokenizer)
+    tokenizer = loading.load_tokenizer(base)
+    encoded = _encode(job, recipe, tokenizer)
     kept_out = int(len(encoded.samples) * recipe.validation)
     training, validation = encoded.samples[kept_out:], encoded.samples[:kept_out]
-    steps = batches.plan(
-        [len(sample.ids) for sample in training], recipe.epochs, recipe.batch_size, recipe.max_steps, recipe.seed
-    )
-    planned = Planned(training, steps)
+    lengths = [len(sample.ids) for sample in training]
+    steps = batches.plan(lengths, recipe.epochs, recipe.batch_size, recipe.max_steps, recipe.seed)
+    tokens = [sum(lengths[index] for index in step) for step in steps]
     job.report(
         "encoded",
         samples=len(training),
         left_out=encoded.left_out,
         left_out_zh=encoded.left_out_zh,
-        tokens=sum(len(training[index].ids) for index in planned.order),
-        trained_tokens=sum(training[index].trained for index in planned.order),
+        shortened=encoded.shortened,
+        shortened_zh=encoded.shortened_zh,
+        tokens=sum(tokens),
+        trained_tokens=sum(training[index].trained for step in steps for index in step),
         steps=len(steps),
     )
+    _refuse_what_cannot_fit(recipe, base, training, sum(tokens), dtype)
+    # Before the model is loaded: under ZeRO-3 the arguments make each process load its part only.
+    arguments = _arguments(job, recipe, dtype, len(steps), bool(validation))
+    model = _model(job, recipe, base, dtype)
+    world.share_cores()
     origin = {"base": base.name, "folder": str(base), **model_folder.fingerprints(base)}
-    reporter = Reporter(job, recipe, planned, origin)
+    reporter = Reporter(job, recipe, world, tokens, origin)
+    pad_id = tokenizer.pad_token_id
+    look = sorted(range(len(validation)), key=lambda index: -len(validation[index].ids))
     trainer = LabelTrainer(
-        model=_with_adapter(loaded.model, recipe),
-        args=_arguments(job, recipe, len(steps), bool(validation)),
-        train_dataset=planned,
-        eval_dataset=Planned(validation, [list(range(len(validation)))]) if validation else None,
-        data_collator=lambda samples: batches.collate(samples, loaded.tokenizer.pad_token_id),
+        world=world,
+        micro_batches=batches.share(steps, recipe.at_once, world.rank, world.size),
+        looks=batches.share([look], recipe.at_once, world.rank, world.size),
+        model=model,
+        args=arguments,
+        train_dataset=Planned(training, pad_id),
+        eval_dataset=Planned(validation, pad_id) if validation else None,
+        data_collator=lambda samples: batches.collate(samples, pad_id),
         callbacks=[reporter],
     )
     trainer.remove_callback(transformers.PrinterCallback)
-    checkpoint = adapters.last_checkpoint(job.folder)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not world.first:
+        torch.manual_seed(recipe.seed + world.rank)  # all began with the same weights; each drops out its own
+    trainer.train(resume_from_checkpoint=_checkpoint(job, world))
     if not reporter.stopped:
-        _save_adapter(trainer.model, job.folder / adapters.FINISHED, origin)
+        _save(trainer, job, recipe, base, origin)
+    world.wait()
     return reporter.stopped
+
+
+def _refuse_what_cannot_fit(recipe: Recipe, base: Path, training: list[Encoded], tokens: int, dtype: Any) -> None:
+    """Raise QwenlabError before minutes are spent on a run that would end for want of memory."""
+    machine = Machine.here()
+    if precision.device() == "cuda":
+        machine = Machine(torch.cuda.get_device_properties(0).total_memory, "cuda")
+    machine = replace(machine, number_bytes=dtype.itemsize)
+    longest = max(len(sample.ids) for sample in training)
+    answer = max(sample.trained for sample in training)
+    config = model_folder.read_config(base)
+    refuse_if_too_big(estimate(config, recipe, tokens, longest, machine, answer=answer), machine)
 
 
 def _encode(job: Job, recipe: Recipe, tokenizer: Any) -> EncodedSet:
@@ -195,7 +278,7 @@ def _encode(job: Job, recipe: Recipe, tokenizer: Any) -> EncodedSet:
         for sample in DataSet.open(job.folder / "data.json").samples
         if sample.broken() or sample.language in recipe.languages
     ]
-    encoded = encode_all(tokenizer, samples, recipe.max_length)
+    encoded = encode_all(tokenizer, samples, recipe.max_length, recipe.labels, recipe.too_long)
     if not encoded.samples:
         first = encoded.left_out[0] if encoded.left_out else ("", "there are none")
         first_zh = encoded.left_out_zh[0] if encoded.left_out_zh else ("", "没有样本")
@@ -210,34 +293,40 @@ def _encode(job: Job, recipe: Recipe, tokenizer: Any) -> EncodedSet:
     return encoded
 
 
-def _with_adapter(model: Any, recipe: Recipe) -> Any:
-    """Wrap the base with a fresh LoRA adapter on all linear layers, its weights in float32."""
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            r=recipe.rank,
-            lora_alpha=recipe.alpha,
-            lora_dropout=recipe.dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
-    )
-    layers: list[Any] = [module for module in adapted.modules() if isinstance(module, BaseTunerLayer)]
-    for layer in layers:
-        layer.cast_input_dtype_enabled = False  # autocast does it, without a float32 copy kept for backward
-    return adapted
+def _model(job: Job, recipe: Recipe, base: Path, dtype: torch.dtype) -> Any:
+    """The model to train, with what this machine has to make it faster."""
+    loaded = methods.load(base, recipe, dtype)
+    for extra in methods.extras(precision.device()):
+        job.report("extras", name=extra.name, used=extra.used, reason=extra.reason, reason_zh=extra.reason_zh)
+        if extra.used and extra.name == "flash-attn":
+            loaded.model.set_attn_implementation("flash_attention_2")
+    return methods.prepare(loaded, recipe)
 
 
-def _arguments(job: Job, recipe: Recipe, steps: int, validate: bool) -> transformers.TrainingArguments:
-    micro = min(recipe.micro_batch, recipe.batch_size)
-    while recipe.batch_size % micro:
-        micro -= 1
-    kind = precision.dtype()
+def _checkpoint(job: Job, world: World) -> str | None:
+    """Where to go on from, the same on every process; None at the beginning.
+
+    Raises:
+        QwenlabError: when another machine does not see the first one's checkpoint.
+    """
+    found = adapters.last_checkpoint(job.folder)
+    if len(set(world.everyone(found.name if found else ""))) > 1:
+        raise QwenlabError(
+            "The machines of this run do not see the same checkpoints.",
+            "Put the run's folder on a disk that all of them share, or copy it to each.",
+            zh=("参与训练的机器看到的检查点不一致。", "请把训练文件夹放在共享磁盘上，或复制到每台机器。"),
+        )
+    return str(found) if found else None
+
+
+def _arguments(
+    job: Job, recipe: Recipe, dtype: torch.dtype, steps: int, validate: bool
+) -> transformers.TrainingArguments:
     return transformers.TrainingArguments(
         output_dir=str(job.folder / adapters.CHECKPOINTS),
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=recipe.batch_size // micro,
+        per_device_train_batch_size=recipe.at_once,
+        gradient_accumulation_steps=recipe.share // recipe.at_once,
+        average_tokens_across_devices=True,
         max_steps=steps,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.schedule if recipe.schedule != "constant" else "constant_with_warmup",
@@ -246,9 +335,17 @@ def _arguments(job: Job, recipe: Recipe, steps: int, validate: bool) -> transfor
         adam_beta2=0.95,
         max_grad_norm=1.0,
         seed=recipe.seed,
-        bf16=kind is torch.bfloat16,
-        fp16=kind is torch.float16,
+        bf16=dtype is torch.bfloat16,
+        fp16=dtype is torch.float16,
         use_cpu=precision.device() == "cpu",
+        activation_checkpointing=recipe.checkpointing == "yes",
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        deepspeed=methods.deepspeed(recipe),
+        ddp_find_unused_parameters=False,
+        use_liger_kernel=any(
+            extra.used for extra in methods.extras(precision.device()) if extra.name == "liger-kernel"
+        ),
+        liger_kernel_config=methods.LIGER,
         logging_steps=1,
         save_strategy="steps",
         save_steps=10**9,  # checkpoints come by time
@@ -264,11 +361,19 @@ def _arguments(job: Job, recipe: Recipe, steps: int, validate: bool) -> transfor
     )
 
 
-def _save_adapter(model: Any, target: Path, origin: dict[str, str]) -> None:
-    """Write the adapter under a temporary name, then rename: it is there whole or not at all."""
+def _save(trainer: LabelTrainer, job: Job, recipe: Recipe, base: Path, origin: dict[str, str]) -> None:
+    """Write the adapter or model under a temporary name, then rename: it is there whole or not at all."""
+    target = job.folder / (adapters.FULL if recipe.method == "full" else adapters.FINISHED)
     staging = target.with_name(f".{target.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    model.save_pretrained(staging)
+    if trainer.world.first:
+        shutil.rmtree(staging, ignore_errors=True)
+    trainer.world.wait()
+    trainer.save_model(str(staging))  # by all: under ZeRO each holds a part of the weights
+    if not trainer.world.first:
+        return
+    (staging / "training_args.bin").unlink(missing_ok=True)
+    if recipe.method == "full":
+        methods.carry(base, staging)
     files.write_json(staging / adapters.ORIGIN, origin)
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)

@@ -1,9 +1,10 @@
-"""The loss curve of a run: a line plot as SVG, in the page's colours, light and dark."""
+"""The loss curve of a run, or of several overlaid: a line plot as SVG, in the page's colours, light and dark."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from qwenlab.ui.components import NOTHING, Html, escape
 from qwenlab.ui.texts import Translator
@@ -27,22 +28,13 @@ def loss_curve(losses: Mapping[int, float], validation: Mapping[int, float], t: 
     Lines are drawn in a square of 1000 by 1000 that is stretched to the place there is; words stand beside it
     in HTML, so that they keep their size on any screen.
     """
-    points = [(step, loss) for step, loss in sorted(losses.items()) if math.isfinite(loss)]
-    kept_out = [(step, loss) for step, loss in sorted(validation.items()) if math.isfinite(loss)]
+    points, kept_out = _finite(losses), _finite(validation)
     if not points:
         return NOTHING
-    first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
-    top, ticks = _ticks(max(loss for _, loss in [*points, *kept_out]))
-
-    def x(step: float) -> float:
-        return round((step - first) / (last - first) * 1000, 1)
-
-    def y(loss: float) -> float:
-        return round(1000 - min(loss, top) / top * 1000, 1)
-
+    plot = _Plot.around(points, kept_out)
+    x, y = plot.x, plot.y
     spots, drawn = _stretches(points, MOST_SPOTS), _thinned(points)
     smooth = _smoothed(drawn) if len(points) >= SMOOTH_FROM else []
-    grid = "".join(f'<line class="grid" x1="0" x2="1000" y1="{y(tick)}" y2="{y(tick)}"/>' for tick in ticks)
     lines = f'<path class="each{" pale" if smooth else ""}" d="{_path(drawn, x, y)}"/>'
     if smooth:
         lines += f'<path class="smooth" d="{_path(smooth, x, y)}"/>'
@@ -58,15 +50,142 @@ def loss_curve(losses: Mapping[int, float], validation: Mapping[int, float], t: 
         f"{escape(t('train_curve_kept_out', step=step, loss=loss_words(loss)))}</title></path>"
         for step, loss in kept_out
     )
-    words = "".join(f'<span class="y" style="bottom:{tick / top * 100:.1f}%">{tick:g}</span>' for tick in ticks)
-    words += "".join(
-        f'<span class="x" style="left:{x(step) / 10:.1f}%">{step:,}</span>' for step in _marks(first, last)
+    head = f"<b>{escape(t('train_curve'))}</b>{_legend(bool(smooth), bool(kept_out), t)}"
+    return plot.drawn(head, lines + hover + dots, t("train_curve"))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One of several runs in one plot.
+
+    Attributes:
+        letter: what it is called in the plot. name: what the legend says beside it.
+        losses, validation: loss by step.
+        scale: samples of a step, or 1 where the plot counts steps.
+    """
+
+    letter: str
+    name: str
+    losses: Mapping[int, float]
+    validation: Mapping[int, float]
+    scale: int = 1
+
+
+LINES = (("", ""), ("#d9730d", "7 4"), ("#2e9e6b", "2 4"), ("#a05bd0", "12 4 2 4"))
+"""Colour ("" for the page's own) and dashes of each curve; a letter at its end spares the colour."""
+LETTER_HEIGHT, LETTER_WIDTH = 0.07, 0.04
+"""Of the plot: letters nearer to each other would overlap."""
+
+
+def loss_curves(curves: Sequence[Curve], t: Translator) -> Html:
+    """Several runs in one plot, smoothed where they are long; at most as many as LINES."""
+    seen = [(one, _scaled(one.losses, one.scale), _scaled(one.validation, one.scale)) for one in curves]
+    if not any(points for _, points, _ in seen):
+        return NOTHING
+    plot = _Plot.around(
+        [point for _, points, _ in seen for point in points], [point for *_, kept_out in seen for point in kept_out]
     )
-    return Html(
-        f'<div class="legend"><b>{escape(t("train_curve"))}</b>{_legend(bool(smooth), bool(kept_out), t)}</div>'
-        f'<div class="curve"><svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(t("train_curve"))}">{grid}{lines}{hover}{dots}</svg>{words}</div>'
-    )
+    title = t("train_curve" if all(one.scale == 1 for one in curves) else "train_curve_samples")
+    inside, legend, marks, ends = "", f"<b>{escape(title)}</b>", "", []
+    for (one, points, kept_out), (colour, dashes) in zip(seen, LINES, strict=False):
+        style = f"--accent:{_mixed(colour)}" if colour else ""
+        drawn = _smoothed(_thinned(points)) if len(points) >= SMOOTH_FROM else points
+        if drawn:
+            dashed = f"{style};stroke-dasharray:{dashes or 'none'}"
+            line = _path(drawn, plot.x, plot.y)
+            inside += f'<path class="each" style="{dashed}" d="{line}"><title>{escape(one.name)}</title></path>'
+            at, loss = drawn[-1]
+            ends.append((plot.x(at), plot.y(loss), one.letter, style))
+        for at, loss in kept_out:
+            words = t("train_curve_kept_out", step=f"{round(at / one.scale):,}", loss=loss_words(loss))
+            place = f"left:{plot.x(at) / 10:.1f}%;bottom:{100 - plot.y(loss) / 10:.1f}%;transform:translate(-50%,50%)"
+            marks += _letter(_circled(one.letter), f"{style};{place};font-size:13px", f"{one.letter}: {words}")
+        sample = (
+            '<svg width="34" height="8" viewBox="0 0 34 8" aria-hidden="true" '
+            'style="display:inline-block;vertical-align:middle"><path d="M0 4H34" fill="none" stroke="var(--accent)" '
+            f'stroke-width="2" stroke-dasharray="{dashes or "none"}"/></svg>'
+        )
+        legend += f'<span style="{style}">{sample} <b>{escape(one.letter)}</b> {escape(one.name)}</span>'
+    circled = " ".join(_circled(one.letter) for one, _, kept_out in seen if kept_out)
+    if circled:
+        legend += f"<span>{circled} {escape(t('train_legend_validation'))}</span>"
+    return plot.drawn(legend, inside, title, marks + _letters(ends))
+
+
+def _circled(letter: str) -> str:
+    """A to Z in a circle."""
+    return chr(ord("Ⓐ") + ord(letter) - ord("A"))
+
+
+def _letter(letter: str, style: str, tip: str = "") -> str:
+    title = f' title="{escape(tip)}"' if tip else ""
+    return f'<span{title} style="{style};color:var(--accent);font-weight:700">{escape(letter)}</span>'
+
+
+def _mixed(colour: str) -> str:
+    """Mixed with the colour of the text: dark enough on white, light enough on black."""
+    return f"color-mix(in srgb, {colour} 75%, var(--body-text-color))"
+
+
+def _letters(ends: Iterable[tuple[float, float, str, str]]) -> str:
+    """The letters behind the ends of the curves, moved up where they would lie on each other."""
+    found, placed = "", list[tuple[float, float]]()
+    for x, y, letter, style in sorted(ends, key=lambda end: -end[1]):  # from the bottom up
+        near = [bottom for left, bottom in placed if abs(left - x / 1000) < LETTER_WIDTH]
+        bottom = max([1 - y / 1000, *(below + LETTER_HEIGHT for below in near)])
+        placed.append((x / 1000, bottom))
+        place = f"left:{x / 10:.1f}%;bottom:{bottom * 100:.1f}%;margin-left:7px;transform:translateY(50%)"
+        found += _letter(letter, f"{style};{place}")
+    return found
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """The square of 1000 by 1000, and what its edges mean."""
+
+    first: int
+    last: int
+    top: float
+    ticks: Sequence[float]
+
+    @classmethod
+    def around(cls, *several: Sequence[tuple[int, float]]) -> _Plot:
+        """The plot that all points fit into; along the first curve's steps."""
+        steps = [step for step, _ in several[0]]
+        top, ticks = _ticks(max(loss for points in several for _, loss in points))
+        return cls(min(steps), max(*steps, min(steps) + 1), top, ticks)
+
+    def x(self, step: float) -> float:
+        """From the left."""
+        return round((step - self.first) / (self.last - self.first) * 1000, 1)
+
+    def y(self, loss: float) -> float:
+        """From the top."""
+        return round(1000 - min(loss, self.top) / self.top * 1000, 1)
+
+    def drawn(self, legend: str, inside: str, title: str, words: str = "") -> Html:
+        """Legend, lines and the words on the axes."""
+        y = self.y
+        grid = "".join(f'<line class="grid" x1="0" x2="1000" y1="{y(tick)}" y2="{y(tick)}"/>' for tick in self.ticks)
+        words += "".join(
+            f'<span class="y" style="bottom:{tick / self.top * 100:.1f}%">{tick:g}</span>' for tick in self.ticks
+        )
+        words += "".join(
+            f'<span class="x" style="left:{self.x(step) / 10:.1f}%">{step:,}</span>'
+            for step in _marks(self.first, self.last)
+        )
+        return Html(
+            f'<div class="legend">{legend}</div><div class="curve"><svg viewBox="0 0 1000 1000" '
+            f'preserveAspectRatio="none" role="img" aria-label="{escape(title)}">{grid}{inside}</svg>{words}</div>'
+        )
+
+
+def _finite(losses: Mapping[int, float]) -> list[tuple[int, float]]:
+    return [(step, loss) for step, loss in sorted(losses.items()) if math.isfinite(loss)]
+
+
+def _scaled(losses: Mapping[int, float], scale: int) -> list[tuple[int, float]]:
+    return [(step * scale, loss) for step, loss in _finite(losses)]
 
 
 def _legend(smooth: bool, kept_out: bool, t: Translator) -> str:

@@ -77,7 +77,13 @@ def of_run(lab: Lab, job: Job) -> list[Entrant]:
     found = []
     if adapters.is_adapter(job.folder / adapters.FINISHED):
         found.append(Entrant(f"{model}+{job.id}", job.id, "adapter", name, speaks))
-    complete = [path.parent for path in job.folder.glob(f"{adapters.CHECKPOINTS}/checkpoint-*/{adapters.COMPLETE}")]
+    whole = adapters.whole_model(job.folder)
+    if whole is not None:
+        found.append(Entrant(str(whole), job.id, "model", name, speaks))
+    marks = job.folder.glob(f"{adapters.CHECKPOINTS}/checkpoint-*/{adapters.COMPLETE}")
+    complete = [
+        mark.parent for mark in marks if not (mark.parent / "config.json").exists()
+    ]  # full training: no adapter
     for path in sorted(complete, key=lambda one: one.stat().st_mtime, reverse=True):
         step = path.name.rpartition("-")[2]
         found.append(Entrant(f"{model}+{job.id}/{path.name}", f"{job.id} {step}", "checkpoint", name, speaks))

@@ -49,8 +49,9 @@ class Trained:
         model = self.lab.model_name()
         # Many looks, one sample: only the first computes.
         if self._viewed[0] is not sample or self._viewed[1] is not tokenizer:
-            limit, languages = self._recipe(model).max_length, catalogue.languages(model)
-            self._viewed = (sample, tokenizer, preview.token_view(sample, tokenizer, limit, languages))
+            recipe, languages = self._recipe(model), catalogue.languages(model)
+            view = preview.token_view(sample, tokenizer, recipe.max_length, languages, recipe.labels, recipe.too_long)
+            self._viewed = (sample, tokenizer, view)
         return trained_view.tokens(self._viewed[2], t, _title(model))
 
     def lengths(self, document: Document | None, t: Translator) -> Html:

@@ -1,17 +1,13 @@
-"""What the Train tab shows: a run with its loss curve, the table of runs, and the form fields of a recipe."""
+"""What the Train tab shows of runs: one with its loss curve, and the table of all."""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
 
 from qwenlab import files
-from qwenlab.conversations.words import Language
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, State
 from qwenlab.models import adapters, catalogue
@@ -31,6 +27,8 @@ from qwenlab.ui.components import (
     table,
 )
 from qwenlab.ui.loss_curve import loss_curve, loss_words
+from qwenlab.ui.recipe_form import form_fields, value_words
+from qwenlab.ui.roster import Entrant
 from qwenlab.ui.texts import Translator
 
 STATE_KINDS: dict[State, str] = {
@@ -42,7 +40,6 @@ STATE_KINDS: dict[State, str] = {
     "interrupted": "warn",
 }
 LISTED_RUNS = 30
-SPEAKS = {"en": "train_language_en", "zh": "train_language_zh"}
 PHASES = {"loading": "train_phase_loading", "encoding": "train_phase_encoding"}
 KILL_AFTER = 10.0
 """Seconds a person waits for a worker to stop before it can be ended at once."""
@@ -61,187 +58,15 @@ class Readers:
             return self._readers.setdefault(job.folder, runs.Reader(job)).update()
 
 
-# --- the form --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class FormField:
-    """One setting of the recipe, as a form shows it.
-
-    Attributes:
-        kind: "number", "whole", "choice" (one of `choices`) or "several" (any of `choices`).
-        low, high: limits; `above` says that `low` itself is out.
-    """
-
-    name: str
-    title: str
-    help: str
-    kind: Literal["number", "whole", "choice", "several", "text"]
-    default: Any
-    choices: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    above: bool = False
-
-    def fits(self, value: float) -> bool:
-        """Whether the value is within the limits."""
-        low = self.low is None or (value > self.low if self.above else value >= self.low)
-        return low and (self.high is None or value <= self.high)
-
-    def about(self, t: Translator) -> str:
-        """The help with the range."""
-        if self.low is None or self.high is None:
-            return self.help
-        key = "train_range_above" if self.above else "train_range"
-        return t(key, help=self.help, low=number(self.low), high=number(self.high))
-
-
-def form_fields(language: Language, leave_out: Sequence[str] = ("model", "data")) -> list[FormField]:
-    """The recipe's settings in their order, with titles, help and limits from their declaration."""
-    return [_form_field(name, language) for name in Recipe.model_fields if name not in leave_out]
-
-
-def _form_field(name: str, language: Language) -> FormField:
-    setting = Recipe.model_fields[name]
-    extra: Any = setting.json_schema_extra or {}
-    title, text = setting.title or name, setting.description or ""
-    if language == "zh":
-        title, text = extra.get("title_zh", title), extra.get("help_zh", text)
-    low, high, above = None, None, False
-    for limit in setting.metadata:
-        low = getattr(limit, "ge", getattr(limit, "gt", low))
-        high = getattr(limit, "le", high)
-        above = above or hasattr(limit, "gt")
-    kind, choices = _kind(setting.annotation)
-    return FormField(name, title, text, kind, setting.get_default(call_default_factory=True), choices, low, high, above)
-
-
-def _kind(annotation: Any) -> tuple[Literal["number", "whole", "choice", "several", "text"], tuple[str, ...]]:
-    if get_origin(annotation) is list:
-        return "several", get_args(get_args(annotation)[0])
-    if get_origin(annotation) is Literal:
-        return "choice", get_args(annotation)
-    if annotation is int:
-        return "whole", ()
-    return ("number" if annotation is float else "text"), ()
-
-
-def checked(fields: Sequence[FormField], values: Sequence[Any], t: Translator) -> dict[str, Any]:
-    """The form's values by name.
-
-    Raises:
-        QwenlabError: an empty or impossible value, in the page's language.
-    """
-    found: dict[str, Any] = {}
-    for field, value in zip(fields, values, strict=True):
-        if field.kind in ("number", "whole"):
-            if value is None:
-                raise QwenlabError(t("train_empty_field", title=field.title), field.about(t))
-            if not math.isfinite(value) or not field.fits(value) or (field.kind == "whole" and value != int(value)):
-                raise QwenlabError(t("train_outside", title=field.title, value=number(value)), field.about(t))
-            value = int(value) if field.kind == "whole" else float(value)
-        found[field.name] = value
-    return found
-
-
-def number(value: float) -> str:
-    """A number as people write it: 0.0003, 1,000,000, 2."""
-    if math.isfinite(value) and value == int(value):
-        return f"{int(value):,}"
-    return f"{value:.10f}".rstrip("0").rstrip(".")
-
-
-# --- before the start ------------------------------------------------------------------------------------
-
-
-def speaks(languages: Sequence[str], t: Translator) -> str:
-    """Names of languages, joined."""
-    return " + ".join(t(SPEAKS[one]) if one in SPEAKS else one for one in languages)
-
-
-def model_line(model: str, t: Translator) -> Html:
-    """What a person should know of the chosen model."""
-    known = catalogue.entry(model)
-    if known is None:
-        words = t("train_model_folder_line", folder=model)
-    else:
-        words = t("train_model_line", languages=speaks(known.languages, t), licence=known.licence)
-    return Html(f'<p class="quiet">{escape(words)}</p>')
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a start would do.
-
-    Attributes:
-        samples: those that the model can be trained on, of `all` in the data set.
-        unsaved: whether the data set has edits that are not saved.
-        tokens, seconds: what it takes, as the earlier run `judged_by` suggests; 0 where none does.
-    """
-
-    name: str
-    samples: int
-    all: int
-    languages: Sequence[str]
-    unsaved: bool = False
-    steps: int = 0
-    tokens: float = 0.0
-    seconds: float = 0.0
-    judged_by: str = ""
-
-
-def steps_of(samples: int, epochs: float, batch_size: int, max_steps: int) -> int:
-    """Optimizer steps that a recipe takes."""
-    steps = math.ceil(math.ceil(epochs * samples) / max(1, batch_size))
-    return min(steps, max_steps) if max_steps else steps
-
-
-def expected(recipe: Recipe, progress: Progress, rows: int) -> tuple[float, float] | None:
-    """(tokens, seconds) that `rows` samples take, from an earlier run with this recipe; None when it cannot say."""
-    seen = min(progress.total * recipe.batch_size, math.ceil(recipe.epochs * progress.samples))
-    timed = progress.state == "finished" and progress.seconds > 0
-    speed = progress.tokens / progress.seconds if timed else progress.tokens_per_s
-    if not seen or not progress.tokens or speed <= 0:
-        return None
-    tokens = progress.tokens / seen * rows
-    return tokens, tokens / speed
-
-
-def data_lines(plan: Plan | None, t: Translator) -> Html:
-    """Which samples are trained, or what stands in the way."""
-    link = f'<button type="button" class="link" data-goto="tab_data">{escape(t("train_data_change"))}</button>'
-    if plan is None:
-        inner: str = notice("warn", t("train_no_data"), t("train_no_data_do"))
-    elif not plan.samples:
-        inner = notice("warn", t("train_no_samples"), t("train_no_samples_do"))
-    else:
-        languages = speaks(plan.languages, t)
-        key = "train_data_line" if plan.samples == plan.all else "train_data_some"
-        words = t(key, name=plan.name, number=f"{plan.samples:,}", all=f"{plan.all:,}", languages=languages)
-        inner = f"<p>{escape(words)}</p>"
-        if plan.unsaved:
-            inner += Html(f'<p class="quiet">{escape(t("train_data_unsaved"))}</p>')
-    return Html(
-        f'<div class="run question"><div class="head"><b>{escape(t("train_data"))}</b>{link}</div>{inner}</div>'
-    )
-
-
-def plan_line(plan: Plan | None, t: Translator) -> Html:
-    """How many steps a start takes, and how long where an earlier run tells."""
-    if plan is None or not plan.samples:
-        return NOTHING
-    words = [t("train_steps", steps=f"{plan.steps:,}")]
-    if plan.seconds:
-        tokens = f"{round(plan.tokens, -3):,.0f}" if plan.tokens >= 10_000 else f"{plan.tokens:,.0f}"
-        words.append(t("train_expected", tokens=tokens, time=duration(t, plan.seconds), run=plan.judged_by))
-    return Html(f'<p class="quiet">{escape((", " if t.language == "en" else "，").join(words))}</p>')
-
-
 # --- one run ---------------------------------------------------------------------------------------------
 
 
-def run_view(job: Job, progress: Progress, t: Translator) -> Html:
-    """Everything about one run, read from its folder."""
+def run_view(job: Job, progress: Progress, t: Translator, kept: Sequence[Entrant] = ()) -> Html:
+    """Everything about one run, read from its folder.
+
+    Args:
+        kept: its finished adapter and its checkpoints, as they can be asked.
+    """
     try:
         recipe = runs.recipe_of(job)
     except QwenlabError as error:
@@ -254,7 +79,7 @@ def run_view(job: Job, progress: Progress, t: Translator) -> Html:
     curve = loss_curve(progress.losses, progress.validation, t) if len(progress.losses) > 1 else NOTHING
     return Html(
         f'<div class="run">{head}{_bar(job, progress, t)}{_ending(job, progress, t)}{_facts(progress, t)}{curve}'
-        f"{_left_out(progress, t)}{_settings(recipe, t)}{log_fold(job, t)}</div>"
+        f"{_kept(kept, t)}{_left_out(progress, t)}{_settings(recipe, t)}{log_fold(job, t)}</div>"
     )
 
 
@@ -363,6 +188,14 @@ def log_fold(job: Job, t: Translator) -> Html:
     return fold("log", t("train_log"), f"<pre>{escape(tail)}</pre>") if tail else NOTHING
 
 
+def _kept(kept: Sequence[Entrant], t: Translator) -> Html:
+    if len(kept) < 2:
+        return NOTHING
+    names = "".join(f"<li>{escape(one.label(t))}</li>" for one in kept)
+    inner = f"<p>{escape(t('train_kept_about'))}</p><ul>{names}</ul>{goto('tab_compare', t('train_kept_compare'))}"
+    return fold("kept", t("train_kept", number=len(kept)), inner)
+
+
 def _left_out(progress: Progress, t: Translator) -> Html:
     if not progress.left_out:
         return NOTHING
@@ -373,30 +206,48 @@ def _left_out(progress: Progress, t: Translator) -> Html:
 
 def _settings(recipe: Recipe, t: Translator) -> Html:
     values = recipe.model_dump()
-    rows = []
-    for field in form_fields(t.language, ()):
-        value = values[field.name]
-        shown = speaks(value, t) if isinstance(value, list) else number(value) if isinstance(value, float) else value
-        rows.append((field.title, shown))
+    rows = [(field.title, value_words(values[field.name], t)) for field in form_fields(t.language, ())]
     return fold("settings", t("train_settings"), table(["", ""], rows))
 
 
 # --- all runs --------------------------------------------------------------------------------------------
 
 
-def runs_table(jobs: Sequence[Job], readers: Readers, shown: str, t: Translator) -> Html:
-    """All runs, newest first; the one that is shown stands in bold."""
+def runs_table(
+    jobs: Sequence[Job], readers: Readers, shown: str, t: Translator, ticked: Sequence[str] = (), most: int = 0
+) -> Html:
+    """All runs, newest first; the one that is shown stands in bold.
+
+    Args:
+        ticked: ids of the runs to be compared, `most` of them at a time.
+    """
     if not jobs:
         return NOTHING
     heads = (
         *("train_col_run", "train_col_state", "train_col_model"),
         *("train_col_steps", "train_col_loss", "train_col_when"),
     )
-    rows = [_run_row(job, readers.look(job), job.id == shown, t) for job in jobs[:LISTED_RUNS]]
-    listed = table([t(key) for key in heads], rows, (3, 4), [job.id for job in jobs[:LISTED_RUNS]])
+    listed = jobs[:LISTED_RUNS]
+    rows = [
+        [_tick(job, job.id in ticked, len(ticked) >= most, t), *_run_row(job, readers.look(job), job.id == shown, t)]
+        for job in listed
+    ]
+    drawn = table(["", *(t(key) for key in heads)], rows, (4, 5), [f"show:{job.id}" for job in listed])
     older = len(jobs) - LISTED_RUNS
     more = f'<p class="quiet">{escape(t("train_more_runs", number=older))}</p>' if older > 0 else ""
-    return Html(f'<div class="head"><b>{escape(t("train_runs"))}</b></div>{listed}{more}')
+    hint = f'<span class="quiet">{escape(t("train_tick"))}</span>' if len(jobs) > 1 else ""
+    return Html(f'<div class="head"><b>{escape(t("train_runs"))}</b>{hint}</div>{drawn}{more}')
+
+
+def _tick(job: Job, ticked: bool, full: bool, t: Translator) -> Html:
+    """A box whose click says compare:RUN."""
+    state = " checked" if ticked else " disabled" if full else ""
+    label = escape(t("train_tick_one", run=job.id))
+    look = "appearance:auto;background:none;border:0;width:15px;height:15px;accent-color:var(--accent)"
+    return Html(
+        f'<input type="checkbox" data-key="compare:{escape(job.id)}" aria-label="{label}" title="{label}" '
+        f'style="{look}"{state}>'
+    )
 
 
 def _run_row(job: Job, progress: Progress, shown: bool, t: Translator) -> list[object]:

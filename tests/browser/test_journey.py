@@ -49,7 +49,9 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
 
     # Compare: base and adapter answer together
     visit.open_tab("Compare")
-    expect(page.get_by_text("adapter trained on smollm2-135m").first).to_be_visible()  # chosen without a reload
+    expect(
+        page.get_by_text("adapter trained on smollm2-135m").filter(visible=True).first
+    ).to_be_visible()  # chosen without a reload
     message = page.get_by_label("Your message")
     message.fill("Received 2026-03-05 (Thursday)\nOrder A1234: please refund my kettle, $20.")
     page.get_by_role("button", name="Send").click()

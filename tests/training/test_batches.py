@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qwenlab.training.batches import collate, plan
+from qwenlab.training.batches import NOTHING, collate, plan, share
 from qwenlab.training.encoding import IGNORED, Encoded
 
 LENGTHS = random.Random(3).choices(range(20, 400), k=200)
@@ -61,3 +63,37 @@ def test_collate_pads_left_and_lines_up_the_answers() -> None:
     assert batch["labels"].tolist() == [[IGNORED, IGNORED, 7, 8], [IGNORED, IGNORED, IGNORED, 4]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [0, 0, 1, 1]]
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3], [0, 0, 0, 1]]
+
+
+def test_first_token_is_not_foretold_from_padding() -> None:
+    batch = collate([Encoded([5, 6, 7], [5, IGNORED, 7]), Encoded([9, 4], [9, 4])], pad_id=0)
+    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 7], [IGNORED, IGNORED, 4]]
+
+
+@given(
+    samples=st.integers(1, 60),
+    world=st.integers(1, 5),
+    micro=st.integers(1, 4),
+    rounds=st.integers(1, 3),
+)
+def test_processes_share_each_step_whole_and_keep_in_step(samples: int, world: int, micro: int, rounds: int) -> None:
+    steps = plan(LENGTHS[:samples], 1, world * micro * rounds, 0, 7)
+    parts = [share(steps, micro, rank, world) for rank in range(world)]
+    assert len({len(part) for part in parts}) == 1, "a process with fewer would make the others wait for ever"
+    assert all(1 <= len(batch) <= micro for part in parts for batch in part)
+    for number, step in enumerate(steps):
+        seen = [index for part in parts for batch in part[number * rounds : (number + 1) * rounds] for index in batch]
+        assert sorted(index for index in seen if index != NOTHING) == sorted(step)
+    full = [number for number, step in enumerate(steps) if len(step) == world * micro * rounds]
+    assert all(len(batch) == micro for part in parts for batch in part[: len(full) * rounds])
+
+
+def test_process_with_nothing_left_still_takes_part() -> None:
+    assert share([[5, 6, 7]], micro=2, rank=0, world=4) == [[5]]
+    assert share([[5, 6, 7]], micro=2, rank=3, world=4) == [[NOTHING]]
+
+
+def test_processes_get_samples_of_similar_length() -> None:
+    step = sorted(range(16), key=lambda index: -LENGTHS[index])
+    sums = [sum(LENGTHS[i] for batch in share([step], 4, rank, 2) for i in batch) for rank in (0, 1)]
+    assert abs(sums[0] - sums[1]) <= max(LENGTHS) - min(LENGTHS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from qwenlab.conversations.dataset import new_data_set, versions
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
+from qwenlab.training import presets
+from qwenlab.training.queue import Queue
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
-from qwenlab.ui import training_tab, training_view
+from qwenlab.ui import recipe_form, roster, training_model, training_plan, training_tab, training_view
 from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.loss_curve import loss_curve
 from qwenlab.ui.texts import Translator
-from qwenlab.ui.training_view import Plan, Readers
+from qwenlab.ui.training_plan import Plan
+from qwenlab.ui.training_view import Readers
 from qwenlab.workspace import SHIPPED, Workspace
 
 EN, ZH = Translator("en"), Translator("zh")
@@ -42,6 +46,15 @@ def a_run(folder: Path, steps: int = 3, total: int = 10, model: str = "smollm2-1
 def as_running(job: Job) -> Job:
     job._write_pid(os.getpid())
     return job
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    lab = Lab(Workspace(tmp_path), model="smollm2-135m")
+    lab.choose(
+        dataset=str(new_data_set(lab.workspace, "mine", [Sample.make("a", [("user", "q"), ("assistant", "a")])]))
+    )
+    return lab
 
 
 def shown(job: Job, t: Translator = EN) -> str:
@@ -123,10 +136,42 @@ def test_reader_reads_each_event_once(tmp_path: Path) -> None:
 def test_table_marks_the_shown_run_and_names_each_row(tmp_path: Path) -> None:
     jobs = [a_run(tmp_path / "run-1"), a_run(tmp_path / "run-2")]
     html = training_view.runs_table(jobs, Readers(), "run-2", EN)
-    assert re.findall(r'data-key="([^"]+)"', html) == ["run-1", "run-2"]
+    assert re.findall(r'data-key="([^"]+)"', html) == [
+        *("show:run-1", "compare:run-1"),
+        *("show:run-2", "compare:run-2"),
+    ]
     assert "<b>run-2</b>" in html
     assert "<b>run-1</b>" not in html
     assert "3 / 10" in html
+
+
+def test_boxes_say_what_is_compared_and_close_when_four_are(tmp_path: Path) -> None:
+    jobs = [a_run(tmp_path / f"run-{number}") for number in range(6)]
+    html = training_view.runs_table(jobs, Readers(), "", EN, ["run-1", "run-2"], 4)
+    assert html.count(" checked>") == 2
+    assert " disabled>" not in html
+    full = training_view.runs_table(jobs, Readers(), "", EN, ["run-0", "run-1", "run-2", "run-3"], 4)
+    assert (full.count(" checked>"), full.count(" disabled>")) == (4, 2)
+
+
+def test_boxes_are_ticked_and_unticked_and_never_more_than_four(tmp_path: Path) -> None:
+    chosen: list[str] = []
+    for run in ("a", "b", "a", "c", "d", "e", "f"):
+        chosen = training_tab.toggled(chosen, run)
+    assert chosen == ["b", "c", "d", "e"]
+
+
+def test_saved_states_of_a_run_are_named_as_compare_names_them(lab: Lab) -> None:
+    job = a_run(lab.workspace.runs / "run-1")
+    files.write_json(job.folder / "base.json", {"folder": str(lab.workspace.models / "smollm2-135m")})
+    for step in (2, 3):
+        files.write_text(job.folder / "checkpoints" / f"checkpoint-{step}" / "complete", "")
+    kept = roster.of_run(lab, job)
+    html = training_view.run_view(job, Readers().look(job), EN, kept)
+    assert "Saved states that can be tried: 2" in html
+    assert all(one.name in html for one in kept)
+    assert 'data-goto="tab_compare"' in html
+    assert "Saved states" not in shown(job)
 
 
 # --- the loss curve --------------------------------------------------------------------------------------
@@ -173,15 +218,15 @@ def test_validation_points_have_their_own_dots_and_legend() -> None:
 
 def test_form_has_every_setting_of_the_recipe_in_both_languages() -> None:
     for language in ("en", "zh"):
-        fields = training_view.form_fields(language, ())
+        fields = recipe_form.form_fields(language, ())
         assert [one.name for one in fields] == list(Recipe.model_fields)
         assert all(one.title and one.help for one in fields)
-    titles = [one.title for one in training_view.form_fields("zh")]
+    titles = [one.title for one in recipe_form.form_fields("zh")]
     assert "学习率" in titles
 
 
-def field(name: str) -> training_view.FormField:
-    return next(one for one in training_view.form_fields("en") if one.name == name)
+def field(name: str) -> recipe_form.FormField:
+    return next(one for one in recipe_form.form_fields("en") if one.name == name)
 
 
 def test_limits_and_kinds_come_from_the_declaration() -> None:
@@ -198,14 +243,54 @@ def test_limits_and_kinds_come_from_the_declaration() -> None:
 def test_value_out_of_range_is_refused_in_the_page_s_language(name: str, value: Any) -> None:
     one = field(name)
     with pytest.raises(QwenlabError) as caught:
-        training_view.checked([one], [value], EN)
+        recipe_form.checked([one], [value], EN)
     assert one.title in caught.value.what
 
 
 def test_defaults_pass_the_check_and_make_the_same_recipe() -> None:
-    fields = training_view.form_fields("en")
-    values = training_view.checked(fields, [one.default for one in fields], EN)
+    fields = recipe_form.form_fields("en")
+    values = recipe_form.checked(fields, [one.default for one in fields], EN)
     assert Recipe(**values) == Recipe()
+
+
+def test_every_setting_stands_in_one_section_and_none_among_the_others() -> None:
+    fields = recipe_form.form_fields("en")
+    sections = recipe_form.in_sections(fields)
+    placed = [field.name for _, inside in sections for field in inside]
+    assert sorted(placed) == sorted(field.name for field in fields)
+    assert recipe_form.OTHERS not in dict(sections), "name the section of a new setting"
+    strange = replace(fields[0], name="brand_new")
+    assert recipe_form.in_sections([strange]) == [(recipe_form.OTHERS, [strange])]
+
+
+@pytest.mark.parametrize("name", list(presets.PRESETS))
+def test_preset_fills_the_form_with_values_that_it_accepts(name: str) -> None:
+    fields = recipe_form.form_fields("en")
+    values = recipe_form.preset_values(name, "smollm2-135m")
+    typed = [values[field.name] for field in fields]
+    assert recipe_form.checked(fields, typed, EN) == {field.name: values[field.name] for field in fields}
+    assert "Changed from the preset" not in recipe_form.preset_lines(name, values, fields, typed, EN)
+    assert {**values, **presets.PRESETS[name]} == values
+
+
+def test_what_was_changed_by_hand_is_named_and_stays_when_the_model_changes() -> None:
+    fields = recipe_form.form_fields("zh")
+    before = recipe_form.preset_values("balanced", "qwen2.5-coder-0.5b")
+    now = recipe_form.preset_values("balanced", "smollm2-135m")
+    assert before["learning_rate"] != now["learning_rate"]
+    typed = [5 if field.name == "rank" else before[field.name] for field in fields]
+    html = recipe_form.preset_lines("balanced", before, fields, typed, ZH)
+    assert "LoRA 秩：5（预设：16）" in html
+    assert html.count("<li>") == 1
+    after = dict(zip((field.name for field in fields), recipe_form.refilled(fields, typed, before, now), strict=True))
+    assert after == {**{field.name: now[field.name] for field in fields}, "rank": 5}
+
+
+def test_choices_known_to_hurt_are_said_in_the_page_s_language() -> None:
+    wild = Recipe(learning_rate=8e-3)
+    assert "0.008 is high" in training_plan.warning_lines(wild, None, EN)
+    assert "偏高" in training_plan.warning_lines(wild, None, ZH)
+    assert training_plan.warning_lines(Recipe(), None, EN) == ""
 
 
 @pytest.mark.parametrize(
@@ -215,60 +300,51 @@ def test_defaults_pass_the_check_and_make_the_same_recipe() -> None:
 def test_steps_are_those_the_trainer_plans(samples: int, epochs: float, batch: int, most: int, steps: int) -> None:
     from qwenlab.training import batches
 
-    assert training_view.steps_of(samples, epochs, batch, most) == steps
+    assert training_plan.steps_of(samples, epochs, batch, most) == steps
     if samples:
         assert len(batches.plan([10] * samples, epochs, batch, most, 7)) == steps
 
 
 def test_expected_time_follows_an_earlier_run_in_proportion() -> None:
     earlier = Progress(state="finished", total=50, samples=200, tokens=100_000, seconds=1000.0)
-    assert training_view.expected(Recipe(), earlier, 800) == (200_000, 2000.0)
-    assert training_view.expected(Recipe(), Progress(), 800) is None
+    assert training_plan.expected(Recipe(), earlier, 800) == (200_000, 2000.0)
+    assert training_plan.expected(Recipe(), Progress(), 800) is None
 
 
 def test_plan_names_what_is_trained_and_what_stands_in_the_way() -> None:
     plan = Plan("after-sales", 200, 400, ["en"], steps=50, tokens=90_123, seconds=600, judged_by="run-1")
-    assert "200 of 400 samples" in training_view.data_lines(plan, EN)
-    assert "about 10 min judging by run-1" in training_view.plan_line(plan, EN)
-    assert "没有此模型会说的语言的样本" in training_view.data_lines(Plan("x", 0, 5, ["en"]), ZH)
-    assert "saved when you start" in training_view.data_lines(Plan("x", 5, 5, ["en"], unsaved=True), EN)
-    assert "no data set" in training_view.data_lines(None, EN)
+    assert "200 of 400 samples" in training_plan.data_lines(plan, EN)
+    assert "about 10 min judging by run-1" in training_plan.plan_line(plan, EN)
+    assert "没有此模型会说的语言的样本" in training_plan.data_lines(Plan("x", 0, 5, ["en"]), ZH)
+    assert "saved when you start" in training_plan.data_lines(Plan("x", 5, 5, ["en"], unsaved=True), EN)
+    assert "no data set" in training_plan.data_lines(None, EN)
 
 
 # --- the model and the start -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    lab = Lab(Workspace(tmp_path), model="smollm2-135m")
-    lab.choose(
-        dataset=str(new_data_set(lab.workspace, "mine", [Sample.make("a", [("user", "q"), ("assistant", "a")])]))
-    )
-    return lab
-
-
 def test_model_that_is_not_here_is_absent_then_fetched_then_ready(lab: Lab) -> None:
-    assert training_tab.fetching(lab, "smollm2-135m", EN)[0] == "absent"
+    assert training_model.fetching(lab, "smollm2-135m", EN)[0] == "absent"
     job = Job(lab.workspace.jobs / "model-smollm2-135m")
     files.write_json(job.folder / "job.json", {"kind": "model", "argv": [], "started": time.time()})
     job.report("progress", what="downloading smollm2-135m", fraction=0.25)
-    state, words = training_tab.fetching(lab, "smollm2-135m", EN)
+    state, words = training_model.fetching(lab, "smollm2-135m", EN)
     assert state == "absent"
     assert "could not be fetched" in words
     as_running(job)
-    state, words = training_tab.fetching(lab, "smollm2-135m", ZH)
+    state, words = training_model.fetching(lab, "smollm2-135m", ZH)
     assert state == "running"
     assert "25 %" in words
     job.finish("failed", QwenlabError("No network.", "Check the cable."))
-    state, words = training_tab.fetching(lab, "smollm2-135m", EN)
+    state, words = training_model.fetching(lab, "smollm2-135m", EN)
     assert state == "absent"
     assert "No network." in words
     files.write_text(lab.workspace.models / "smollm2-135m" / "qwenlab-model.json", "{}")
-    assert training_tab.fetching(lab, "smollm2-135m", EN)[0] == "ready"
+    assert training_model.fetching(lab, "smollm2-135m", EN)[0] == "ready"
 
 
 def test_folder_that_is_no_model_is_said(lab: Lab, tmp_path: Path) -> None:
-    state, words = training_tab.fetching(lab, str(tmp_path / "<nowhere>"), EN)
+    state, words = training_model.fetching(lab, str(tmp_path / "<nowhere>"), EN)
     assert state == "wrong"
     assert "&lt;nowhere&gt;" in words
 
@@ -279,7 +355,7 @@ def test_start_saves_the_edits_that_the_person_sees(lab: Lab) -> None:
     EditorState(document).set_text(1, "a better answer")
     assert document.edited
     with pytest.raises(QwenlabError, match="not here yet"):  # no model is fetched in this test
-        training_tab.start_run(lab, {}, EN)
+        training_tab.start_run(lab, Queue(lab.workspace), {}, EN)
     assert not document.edited
     assert "a better answer" in document.dataset.path.read_text(encoding="utf-8")
     assert versions(document.dataset.path), "the version that is trained is kept"
@@ -288,11 +364,11 @@ def test_start_saves_the_edits_that_the_person_sees(lab: Lab) -> None:
 def test_start_is_refused_beside_a_running_run(lab: Lab) -> None:
     as_running(a_run(lab.workspace.runs / "run-1"))
     with pytest.raises(QwenlabError, match="in progress"):
-        training_tab.start_run(lab, {}, EN)
+        training_tab.start_run(lab, Queue(lab.workspace), {}, EN)
 
 
 def test_samples_are_counted_again_after_an_edit_only(lab: Lab) -> None:
-    document, counts = lab.document(), training_tab.SampleCounts()
+    document, counts = lab.document(), training_plan.SampleCounts()
     assert document is not None
     first = counts.look(document)
     assert first == {"en": 1}
@@ -305,5 +381,5 @@ def test_start_writes_nothing_beside_a_shipped_set(lab: Lab) -> None:
     path = SHIPPED / "data" / "after-sales.train.json"
     lab.choose(dataset=str(path))
     with pytest.raises(QwenlabError, match="not here yet"):
-        training_tab.start_run(lab, {}, EN)
+        training_tab.start_run(lab, Queue(lab.workspace), {}, EN)
     assert versions(path) == []

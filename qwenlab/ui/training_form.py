@@ -1,0 +1,115 @@
+"""The form of a new run: data, preset, every setting of the recipe, and what a start would take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from qwenlab.errors import QwenlabError
+from qwenlab.training import presets
+from qwenlab.training import recipe as recipes
+from qwenlab.training.queue import Queue
+from qwenlab.ui import components, recipe_form
+from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.live import LIVE
+from qwenlab.ui.recipe_form import FormField
+from qwenlab.ui.texts import Translator
+from qwenlab.ui.training_model import fetching
+from qwenlab.ui.training_plan import SampleCounts, data_lines, plan_line, plan_of, warning_lines
+from qwenlab.ui.training_view import Readers
+
+STARTS_WITH = "balanced"
+
+
+@dataclass
+class Form:
+    """The recipe's form.
+
+    Attributes:
+        fields: the recipe's settings but model and data, in the order of `inputs`.
+        inputs: one component each.
+        start, after: the buttons: at once, and after the run in progress.
+    """
+
+    fields: list[FormField]
+    inputs: list[Any]
+    start: Any
+    after: Any
+
+    def values(self, typed: list[Any], t: Translator) -> dict[str, Any]:
+        """What was typed, checked. Raises QwenlabError, naming the setting."""
+        return recipe_form.checked(self.fields, typed, t)
+
+
+def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, t: Translator) -> Form:
+    """Build the form; `model` is the dropdown whose change refills it."""
+    data = gr.HTML(**LIVE)
+    preset = gr.Radio(
+        label=t("train_preset"),
+        choices=[(recipe_form.preset_title(name, t), name) for name in presets.PRESETS],
+        value=STARTS_WITH,
+    )
+    changes = gr.HTML(**LIVE)
+    filled = recipe_form.preset_values(STARTS_WITH, lab.model_name())
+    before = gr.State(filled)
+    sections = recipe_form.in_sections(recipe_form.form_fields(t.language))
+    fields, inputs = [field for _, inside in sections for field in inside], []
+    with gr.Accordion(t("train_advanced"), open=False, elem_classes="files"):
+        for key, inside in sections:
+            gr.HTML(Html(f'<div class="head"><b>{escape(t(key))}</b></div>'), **LIVE)
+            with gr.Row():
+                inputs += [_input(field, filled[field.name], t) for field in inside]
+    start = gr.Button(t("train_start"), variant="primary", size="md")
+    after = gr.Button(t("train_start_after"), variant="primary", size="md", visible=False)
+    expect = gr.HTML(**LIVE)
+    form, samples = Form(fields, inputs, start, after), SampleCounts()
+
+    def look(name: str, base: dict[str, Any], *typed: Any) -> tuple[Any, ...]:
+        busy = queue.running()
+        ready = fetching(lab, lab.model_name(), t)[0] == "ready"
+        try:
+            values = form.values(list(typed), t)
+            plan = plan_of(lab, samples, readers, values)
+            recipe = recipes.read({**values, "model": lab.model_name()})
+            first, last = data_lines(plan, t), plan_line(plan, t) + warning_lines(recipe, plan, t)
+            able = plan is not None and plan.samples > 0
+        except QwenlabError as error:
+            first, last, able = NOTHING, notice("bad", *components.error_words(error, t)), False
+        if busy is not None:
+            last += f'<p class="quiet">{escape(t("train_one_at_a_time", run=busy.id))}</p>'
+        return (
+            first,
+            recipe_form.preset_lines(name, base, fields, typed, t),
+            Html(f'<div class="run">{last}</div>'),
+            gr.update(interactive=ready and able, visible=busy is None),
+            gr.update(interactive=ready and able, visible=busy is not None),
+        )
+
+    def fill(name: str) -> tuple[Any, ...]:
+        values = recipe_form.preset_values(name, lab.model_name())
+        return values, *(values[field.name] for field in fields)
+
+    def fit(name: str, base: dict[str, Any], *typed: Any) -> tuple[Any, ...]:
+        values = recipe_form.preset_values(name, lab.model_name())
+        return values, *recipe_form.refilled(fields, typed, base, values)
+
+    poll(2, look, t, [preset, before, *inputs], [data, changes, expect, start, after])
+    listen(preset.input, fill, t, preset, [before, *inputs])
+    listen(changes.submit, fill, t, preset, [before, *inputs])
+    listen(model.change, fit, t, [preset, before, *inputs], [before, *inputs])
+    return form
+
+
+def _input(field: FormField, value: Any, t: Translator) -> Any:
+    settings: dict[str, Any] = {"label": field.title, "info": field.about(t), "min_width": 200}
+    if field.kind == "choice":
+        return gr.Dropdown(choices=list(field.choices), value=value, filterable=False, **settings)
+    if field.kind == "several":
+        choices = [(recipe_form.speaks([one], t), one) for one in field.choices]
+        return gr.CheckboxGroup(choices=choices, value=value, **settings)
+    if field.kind == "text":
+        return gr.Textbox(value=value, max_lines=1, **settings)
+    return gr.Number(value=value, precision=0 if field.kind == "whole" else None, **settings)

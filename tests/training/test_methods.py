@@ -1,0 +1,135 @@
+"""LoRA, Q-LoRA and full training, each for a few real steps, and what they refuse."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from qwenlab import files
+from qwenlab.errors import QwenlabError
+from qwenlab.jobs import Job
+from qwenlab.models import adapters, loading
+from qwenlab.models import folder as model_folder
+from qwenlab.training import methods, runs
+from qwenlab.training import recipe as recipes
+from qwenlab.workspace import Workspace
+
+needs_bitsandbytes = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed (requirements-gpu.txt)"
+)
+
+
+def run(workspace: Workspace, data: Path, **changes: object) -> Job:
+    """A finished run of four steps."""
+    values = {"model": "smollm2-135m", "data": str(data), "epochs": 20, "max_steps": 4, "batch_size": 4, "warmup": 0}
+    job = runs.create(workspace, recipes.read({**values, "learning_rate": 1e-3, "save_minutes": 60, **changes}))
+    runs.start(job)
+    for _ in job.follow():
+        pass
+    assert job.state() == "finished", job.log_tail()
+    return job
+
+
+@pytest.mark.parametrize(
+    ("package", "changes"), [("bitsandbytes", {"method": "qlora"}), ("deepspeed", {"sharding": "zero2"})]
+)
+def test_missing_package_is_named_before_a_run_is_made(
+    package: str, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # Python's own way to say that it is not there
+    with pytest.raises(QwenlabError, match=package) as caught:
+        runs.create(workspace, recipes.read(changes))
+    assert "requirements-gpu.txt" in caught.value.remedy
+    assert package in caught.value.say("zh")[0]
+    assert list(workspace.runs.iterdir()) == []
+
+
+def test_plain_lora_needs_no_extra_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("bitsandbytes", "deepspeed"):
+        monkeypatch.setitem(sys.modules, package, None)
+    methods.check(recipes.read({}))
+
+
+@pytest.mark.parametrize(("sharding", "stage"), [("zero2", 2), ("zero3", 3)])
+def test_deepspeed_follows_the_recipes_schedule(sharding: str, stage: int) -> None:
+    config = methods.deepspeed(recipes.read({"sharding": sharding}))
+    assert config
+    assert config["zero_optimization"]["stage"] == stage
+    assert not {"scheduler", "optimizer"} & set(config), "they would replace the recipe's"
+
+
+def test_without_sharding_there_is_no_deepspeed() -> None:
+    assert methods.deepspeed(recipes.read({})) is None
+
+
+def test_extras_say_why_they_are_not_used() -> None:
+    for device in ("cpu", "cuda"):
+        for extra in methods.extras(device):
+            assert extra.used or (extra.reason and extra.reason_zh)
+    assert not any(extra.used for extra in methods.extras("cpu"))
+
+
+@pytest.mark.model
+def test_attention_only_adapts_nothing_else(session_workspace: Workspace, tiny_data: Path) -> None:
+    job = run(session_workspace, tiny_data, target="attention", max_steps=1)
+    config = files.read_json(adapters.of_run(job.folder) / "adapter_config.json")
+    assert sorted(config["target_modules"]) == sorted(methods.ATTENTION)
+
+
+@pytest.mark.model
+def test_checkpointing_gives_the_same_losses(session_workspace: Workspace, tiny_data: Path) -> None:
+    plain, saving = (run(session_workspace, tiny_data, max_steps=3, checkpointing=how) for how in ("no", "yes"))
+    expected = list(runs.progress(plain).losses.values())
+    assert list(runs.progress(saving).losses.values()) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.model
+def test_full_training_changes_all_weights_and_leaves_a_whole_model(
+    session_workspace: Workspace, tiny_data: Path, smollm2: Path
+) -> None:
+    job = run(session_workspace, tiny_data, method="full", learning_rate=5e-5)
+    losses = list(runs.progress(job).losses.values())
+    assert losses[-1] < losses[0] * 0.9
+    made = job.folder / adapters.FULL
+    assert files.read_json(made / adapters.ORIGIN)["weights"] == model_folder.fingerprints(smollm2)["weights"]
+    assert not (job.folder / adapters.FINISHED).exists()
+    for name in ("tokenizer.json", "generation_config.json"):
+        if (smollm2 / name).exists():
+            assert (made / name).read_bytes() == (smollm2 / name).read_bytes()
+    import torch
+
+    trained = loading.load(made, torch.float32).model.state_dict()
+    base = loading.load(smollm2, torch.float32).model.state_dict()
+    assert trained.keys() == base.keys()
+    unchanged = [name for name, weight in trained.items() if torch.equal(weight, base[name])]
+    assert unchanged == []
+
+
+@pytest.mark.model
+@needs_bitsandbytes
+def test_qlora_trains_beside_a_4_bit_base(session_workspace: Workspace, tiny_data: Path, smollm2: Path) -> None:
+    job = run(session_workspace, tiny_data, method="qlora")
+    losses = list(runs.progress(job).losses.values())
+    assert losses[-1] < losses[0] * 0.9
+    loading.load(smollm2).attach(adapters.of_run(job.folder))
+
+
+@pytest.mark.model
+@needs_bitsandbytes
+def test_4_bit_base_is_small_and_computes_only_the_wanted_logits(smollm2: Path) -> None:
+    import torch
+
+    loaded = methods.load(smollm2, recipes.read({"method": "qlora"}), torch.bfloat16)
+    model = methods.prepare(loaded, recipes.read({"method": "qlora"}))
+    kinds = {type(module).__name__ for module in model.modules()}
+    assert "Linear4bit" in kinds
+    assert loaded.model.get_memory_footprint() < sum(p.stat().st_size for p in smollm2.glob("*.safetensors"))
+    trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    assert trained
+    assert all("lora_" in name for name in trained)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(input_ids=torch.tensor([[1, 2, 3, 4]]), logits_to_keep=torch.tensor([1, 3])).logits
+    assert logits.shape[:2] == (1, 2)

@@ -12,7 +12,7 @@ from qwenlab.commands.models import ensure
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, catalogue
-from qwenlab.training import presets, runs
+from qwenlab.training import launch, presets, runs
 from qwenlab.training import recipe as recipes
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import Workspace
@@ -62,6 +62,9 @@ def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     ensure(workspace, recipe.model, console)
     job = runs.create(workspace, recipe)
     runs.start(job)
+    for node_rank in range(1, recipe.machines):
+        line = launch.words(recipe, job.folder, node_rank, *launch.here(recipe))
+        console.say(f"On machine {node_rank + 1}, with this folder under the same path: {line}")
     if chosen.detach:
         console.result({"run": job.id, "state": "running"}, f"Started {job.id}. See: qwenlab runs list")
         return DONE

@@ -15,7 +15,7 @@ from qwenlab import files
 from qwenlab.conversations import checks, journal, labels
 from qwenlab.conversations.checks import Problem, compile_schema, plain_text
 from qwenlab.conversations.dataset import DataSet, editable, free_path, keep_base, keep_version, sweep
-from qwenlab.conversations.facts import Facts, Finding, searchable
+from qwenlab.conversations.facts import Facts, searchable
 from qwenlab.conversations.history import inverse
 from qwenlab.conversations.journal import Change, Journal, Record, Step
 from qwenlab.conversations.recovery import recover
@@ -346,10 +346,6 @@ class Document:
     def problems(self) -> list[Problem]:
         """All problems that are known; in a large set those of the last check and of the edits since."""
         return checks.problems(self.facts)
-
-    def problems_at(self, index: int) -> tuple[Finding, ...]:
-        """What is wrong with one sample."""
-        return self.facts[index].problems
 
     def counts(self) -> Counter[str]:
         """How many samples have each kind of problem; "any" counts samples with one at least."""

@@ -208,8 +208,11 @@ class Recipe(BaseModel):
     )
     machines: int = _setting(
         1,
-        ("Machines", "How many machines train together; each is given the command that the page shows."),
-        ("机器数", "一起训练的机器数量；在每台机器上运行页面给出的命令。"),
+        (
+            "Machines",
+            "How many machines train together; start from `qwenlab train`, which prints the command for the others.",
+        ),
+        ("机器数", "一起训练的机器数量；请用 `qwenlab train` 启动，它会给出其他机器要运行的命令。"),
         ge=1,
         le=64,
     )

@@ -238,7 +238,10 @@ def to_csv(votes: Sequence[Vote]) -> bytes:
     from qwenlab.conversations.tables import guarded
 
     most = max((len(vote.contestants) for vote in votes), default=0)
-    header = [*COLUMNS, *(f"{part}_{at}" for at in range(1, most + 1) for part in ("name", "spec", "weights", "answer"))]
+    header = [
+        *COLUMNS,
+        *(f"{part}_{at}" for at in range(1, most + 1) for part in ("name", "spec", "weights", "answer")),
+    ]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(header)

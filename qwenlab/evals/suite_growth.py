@@ -20,7 +20,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.evals import audit
 from qwenlab.evals.bilingual import why_not_json
 from qwenlab.evals.suite import SUITE_FILES, load_suite, suite_from
-from qwenlab.evals.suite_model import Case, Suite
+from qwenlab.evals.suite_model import Suite
 from qwenlab.models.contestant import Message
 from qwenlab.workspace import Workspace
 
@@ -89,7 +89,9 @@ def _expected(suite: Suite, text: str) -> Any:
 
 def _same(known: Sequence[Message], messages: Sequence[Message]) -> bool:
     """Whether two conversations ask the same; spaces at the ends and the system turn make no difference."""
-    left, right = ([(m["role"], m["content"].strip()) for m in one if m["role"] != "system"] for one in (known, messages))
+    left, right = (
+        [(m["role"], m["content"].strip()) for m in one if m["role"] != "system"] for one in (known, messages)
+    )
     return left == right
 
 
@@ -135,7 +137,9 @@ def _write(path: Path, raw: dict[str, Any], cases: int) -> None:
     changed = _changes(file, raw)
     with TemporaryDirectory() as scratch:
         trial = Path(scratch) / file.parent.name
-        beside = [one for one in file.parent.iterdir() if one.is_file() and (path.is_dir() or one.stat().st_size < 2**26)]
+        beside = [
+            one for one in file.parent.iterdir() if one.is_file() and (path.is_dir() or one.stat().st_size < 2**26)
+        ]
         trial.mkdir()
         for one in beside:
             shutil.copyfile(one, trial / one.name)

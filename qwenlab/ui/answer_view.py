@@ -16,6 +16,7 @@ FINISHES = {
     "length": ("warn", "compare_cut"),
     "stopped": ("none", "compare_stopped"),
     "error": ("bad", "compare_failed"),
+    "context": ("bad", "compare_no_room"),
 }
 
 

@@ -14,7 +14,7 @@ from qwenlab.models.contestant import Message
 from qwenlab.workspace import SHIPPED, Workspace
 
 FORMS = {
-    "block": "# mine\nname: s\nschema: {}\ncases:\n  - {id: c1, prompt: q, expected: 1}   # first\nthresholds: {usable: 0.5}\n",
+    "block": "# mine\nname: s\nschema: {}\ncases:\n  - {id: c1, prompt: q, expected: 1}   # first\nlanguage: en\n",
     "block-long": "name: s\nschema: {}\ncases:\n- id: c1\n  prompt: |\n    q\n  expected: 1\n\nlanguage: en\n",
     "block-last": "name: s\nschema: {}\ncases:\n  - id: c1\n    prompt: q\n    expected: 1",
     "flow": "name: s\nschema: {}\ncases: [\n  {id: c1, prompt: q, expected: 1},\n]\n# the end\n",
@@ -43,7 +43,7 @@ def make(workspace: Workspace, form: str) -> Path:
 @pytest.mark.parametrize("form", FORMS)
 def test_case_is_added_whatever_the_suite_looks_like(workspace: Workspace, form: str) -> None:
     folder = make(workspace, form)
-    for number, words in enumerate(("新问题: {\"a\"}\n两行", "another"), 1):
+    for number, words in enumerate(('新问题: {"a"}\n两行', "another"), 1):
         grown = add_case(workspace, folder, asked(words, system="be brief"), '{"x": [null, "值"]}', "from-compare")
         assert (grown.outcome, grown.case) == ("added", f"from-compare-{number:04}")
     suite = load_suite(folder)

@@ -12,6 +12,7 @@ from qwenlab.ui.texts import (
     data_trained,
     export,
     shell,
+    talks,
     test,
     training,
 )
@@ -26,6 +27,7 @@ for _table in (
     data_trained.TEXTS,
     training.TEXTS,
     compare.TEXTS,
+    talks.TEXTS,
     test.TEXTS,
     export.TEXTS,
 ):

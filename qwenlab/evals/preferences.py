@@ -212,23 +212,24 @@ _SENTENCE: dict[str, dict[Language, str]] = {
         "zh": "{n} 次评判中有 {wins} 次认为 {name} 优于 {other}{same}；次数太少，还看不出来（至少 {fewest} 次）。",
     },
     "same": {
-        "en": "{name} and {other}: as good as each other, {ties} times.",
-        "zh": "{name} 与 {other}：{ties} 次都认为一样好。",
+        "en": "{name} and {other} were found equally good {ties}.",
+        "zh": "{name} 与 {other}：{ties}都认为一样好。",
     },
-    "ties": {"en": " (and {ties} times the same)", "zh": "（另有 {ties} 次一样好）"},
+    "ties": {"en": " (and {ties} the same)", "zh": "（另有{ties}一样好）"},
 }
 
 
 def sentence(pair: Pair, language: Language) -> str:
     """What the votes say of a pair, in plain words."""
-    ties = _SENTENCE["ties"][language].format(ties=pair.same) if pair.same else ""
+    times = {"en": "once" if pair.same == 1 else f"{pair.same} times", "zh": f" {pair.same} 次"}[language]
+    same = _SENTENCE["ties"][language].format(ties=times) if pair.same else ""
     return _SENTENCE[pair.code if pair.decided else "same"][language].format(
         name=pair.name,
         other=pair.other,
         wins=pair.wins,
         n=pair.decided,
-        same=ties,
-        ties=pair.same,
+        same=same,
+        ties=times.strip(),
         fewest=FEWEST,
     )
 

@@ -77,7 +77,8 @@ def put(lab: Lab, room: Room, talk: Talk, wish: Wish, t: Translator) -> Ready:
     talk.system, talk.keeping, talk.changing, talk.attached = wish.system, -1, -1, None
     exchange = Exchange(words, [Reply(one) for one in entrants], wanted(wish), seed=wish.seed)
     if wish.blind:
-        exchange.shuffle()
+        before = talk.exchanges[-1] if talk.exchanges else None
+        exchange.shuffle(before.order if before is not None and before.hidden else None)
     talk.exchanges.append(exchange)
     return Ready(True, note)
 

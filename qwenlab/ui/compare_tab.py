@@ -11,12 +11,21 @@ import gradio as gr
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import preferences
 from qwenlab.evals.suite import Suite
-from qwenlab.ui import asking, batch_panel, compare_settings, compare_view, roster, suites, talks_panel
+from qwenlab.ui import (
+    asking,
+    batch_panel,
+    compare_keep,
+    compare_settings,
+    compare_view,
+    engine,
+    roster,
+    suites,
+    talks_panel,
+)
 from qwenlab.ui import who as who_answers
 from qwenlab.ui.asking import Taken, Wish
 from qwenlab.ui.compare_settings import Values
 from qwenlab.ui.components import NOTHING, Html, error_words, listen, notice, on_load
-from qwenlab.ui.keep import keep, keep_case
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.room import Step, ask, room_of
 from qwenlab.ui.talk import Talk
@@ -46,7 +55,7 @@ class _Tab:
         self._choices()
         empty = compare_view.conversation(Talk(), t)
         self.columns = gr.HTML(empty, elem_id="compare-columns", **PART)
-        self._keeping()
+        self.keep = compare_keep.build(lab, t)
         self.said = gr.HTML(elem_id="compare-said")
         with gr.Row(elem_classes="low"):
             hint = t("compare_message_hint")
@@ -63,7 +72,7 @@ class _Tab:
         self.batch = batch_panel.build(lab, t, PART)
         # What an answer changes on the page, in the order of `picture`.
         self.drawn = [self.columns, self.said, self.message, self.case, self.sample, self.settings.expected]
-        self.drawn += [self.keeping, self.send, self.stop]
+        self.drawn += [self.keep.box, self.send, self.stop]
 
     def _choices(self) -> None:
         lab, t = self.lab, self.t
@@ -92,18 +101,6 @@ class _Tab:
                 label=t("compare_sample"), choices=[], value=None, allow_custom_value=True, min_width=260
             )
 
-    def _keeping(self) -> None:
-        t = self.t
-        with gr.Column(visible=False) as self.keeping:
-            self.right = gr.Textbox(label=t("compare_keep_answer"), lines=3, max_lines=14)
-            with gr.Row(elem_classes="low"):
-                self.save = gr.Button(t("compare_keep_save"), variant="primary", size="sm", min_width=150)
-                self.into = gr.Dropdown(
-                    label=t("compare_keep_suite"), choices=[], value=None, filterable=False, min_width=180
-                )
-                self.save_case = gr.Button(t("compare_keep_case"), size="sm", min_width=150)
-                self.cancel = gr.Button(t("compare_keep_cancel"), size="sm", min_width=90)
-
     def wire(self) -> None:
         """Bind all events."""
         t, lab, s = self.t, self.lab, self.settings
@@ -117,22 +114,17 @@ class _Tab:
         for trigger in (self.send.click, self.message.submit):
             done = listen(trigger, self.answer, t, asked, self.drawn, **ANY)
             listen(done.then, self.talks.redraw, t, self.talk, self.talks.shown, **ANY)
-        acted = [*self.drawn, self.right, self.into]
+        acted = [*self.drawn, self.keep.right, self.keep.into]
         done = listen(self.columns.submit, self.act, t, asked, acted, **ANY)
         listen(done.then, self.talks.redraw, t, self.talk, self.talks.shown, **ANY)
         listen(self.stop.click, self.halt, t, self.talk, None, **ANY)
         listen(self.new.click, self.begin_anew, t, [self.talk, self.who], [self.talk, *self.drawn], **ANY)
         listen(self.who.change, self.line_up, t, [self.talk, self.who], self.columns, **ANY)
-        for button, fn, inputs in (
-            (self.save, self.keep_it, [self.talk, self.right]),
-            (self.save_case, self.keep_case, [self.talk, self.right, self.into]),
-        ):
-            listen(button.click, fn, t, inputs, [self.columns, self.keeping, self.said])
-        listen(self.cancel.click, self.leave_it, t, self.talk, [self.columns, self.keeping])
+        self.keep.wire(self.talk, self.columns, self.said, self.shown)
         listen(self.talks.list.submit, self.open, t, self.talk, [*self.drawn, self.who, s.system, *self.talks.shown])
         listen(self.talks.unload.click, self.free, t, None, [self.said, self.talks.memory])
         compare_settings.wire_own(s, lab, t, self.who)
-        who_answers.follow(lab, t, self.who)
+        who_answers.follow(lab, t, self.who, self.talk)
         self.batch.wire(self.who, self.suite, s)
 
     # --- what is drawn -----------------------------------------------------------------------------------
@@ -174,7 +166,7 @@ class _Tab:
             gr.update(choices=asking.samples(lab), value=None),
             asking.usual_system(lab, chosen),
             _longest(chosen),
-            gr.update(visible=_can_force()),
+            gr.update(visible=engine.can_force()),
             _lineup(lab, specs, t),
             *self.talks.redraw(fresh),
         )
@@ -234,7 +226,7 @@ class _Tab:
         )
         ready = asking.put(self.lab, room_of(self.lab.workspace), view, wish, self.t)
         if not ready.go:
-            yield self.picture(view, note=ready.note)
+            yield (gr.skip(), *self.picture(view, note=ready.note)[1:])
             return
         yield from self._answers(view, values, ready.note, "")
 
@@ -306,7 +298,7 @@ class _Tab:
             note = notice("none", self.t("compare_changing")) if changing else NOTHING
         elif do == "keep" and there:
             view.keeping = -1 if view.keeping == column else column
-            yield (*self.picture(view, note=NOTHING), *self._keep_form(view))
+            yield (*self.picture(view, note=NOTHING), *self.keep.form(view))
             return
         drawn = self.picture(view, note=note)
         if words is not None:
@@ -333,49 +325,6 @@ class _Tab:
 
     def _keep_talk(self, view: Talk) -> None:
         room_of(self.lab.workspace).talks.save(view)
-
-    def _keep_form(self, view: Talk) -> Outputs:
-        """The right answer to correct, and the suites it may go to."""
-        if view.keeping < 0:
-            return gr.skip(), gr.skip()
-        last, t = view.exchanges[-1], self.t
-        try:
-            document = self.lab.document()
-        except QwenlabError:
-            document = None
-        about = t("compare_keep_about", data=document.dataset.name) if document else t("no_data_set")
-        known = last.wanted.expected.strip() or last.replies[view.keeping].text
-        names = list(suites.suite_paths(self.lab))
-        name = last.wanted.suite.name if last.wanted.suite else ""
-        into = name if name in names else suites.chosen_suite(self.lab) or None
-        return gr.update(value=known, info=about), gr.update(choices=names, value=into)
-
-    def keep_it(self, view: Talk | None, words: str | None) -> Outputs:
-        """The corrected answer becomes a training sample."""
-        if view is None or view.keeping < 0 or not view.exchanges:
-            return (gr.skip(),) * 3
-        messages = view.messages(view.keeping, len(view.exchanges) - 1)
-        note = keep(self.lab, self.t, messages, words or "", "from-compare", self.t("tab_compare"))
-        return self._kept(view, note)
-
-    def keep_case(self, view: Talk | None, words: str | None, name: str | None) -> Outputs:
-        """The question with its right answer becomes a test case."""
-        if view is None or view.keeping < 0 or not view.exchanges:
-            return (gr.skip(),) * 3
-        messages = view.messages(view.keeping, len(view.exchanges) - 1)
-        return self._kept(view, keep_case(self.lab, self.t, name or "", messages, words or ""))
-
-    def _kept(self, view: Talk, note: Html) -> Outputs:
-        if "notice ok" in note:
-            view.keeping = -1
-        return self.shown(view), gr.update(visible=view.keeping >= 0), note
-
-    def leave_it(self, view: Talk | None) -> Outputs:
-        """Nothing is kept."""
-        if view is None:
-            return (gr.skip(),) * 2
-        view.keeping = -1
-        return self.shown(view), gr.update(visible=False)
 
     # --- earlier conversations, memory -------------------------------------------------------------------
 
@@ -436,12 +385,6 @@ def _lineup(lab: Lab, specs: list[str], t: Translator) -> Html:
         return compare_view.conversation(Talk(), t)
     room = room_of(lab.workspace)
     return compare_view.lineup(entrants, [room.loading(one) for one in entrants], t)
-
-
-def _can_force() -> bool:
-    from qwenlab.ui import engine
-
-    return engine.can_force()
 
 
 def _longest(suite: Suite | None) -> int:

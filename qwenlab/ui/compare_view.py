@@ -195,19 +195,21 @@ def _differences(exchange: Exchange, t: Translator) -> str:
     """One table of the values that are wrong or differ between the columns."""
     if any(reply.answer is None for reply in exchange.replies) or not _by_value(exchange):
         return ""
-    judged = [exchange.replies[at].judgement for at in exchange.order]
-    found = answer_diff.rows(judged)
-    read = [one for one in judged if one is not None and one.reading.parsed]
-    if not found:
-        return f'<p class="quiet">{escape(t("compare_all_same"))}</p>' if len(read) > 1 else ""
-    known = any(row.expected is not MISSING for row in found)
+    places = [
+        (place, at)
+        for place, at in enumerate(exchange.order)
+        if (found := exchange.replies[at].judgement) is not None and found.reading.parsed
+    ]
+    rows = answer_diff.rows([exchange.replies[at].judgement for _, at in places])
+    if not rows:
+        return f'<p class="quiet">{escape(t("compare_all_same"))}</p>' if len(places) > 1 else ""
+    known = any(row.expected is not MISSING for row in rows)
     names = [
         t("compare_hidden", letter=LETTERS[place]) if exchange.hidden else exchange.replies[at].entrant.name
-        for place, at in enumerate(exchange.order)
+        for place, at in places
     ]
     headers = [t("compare_value"), *([t("compare_wanted")] if known else []), *names]
-    lines = [_line(row, known, t) for row in found]
-    return f'<div class="differences beside">{table(headers, lines)}</div>'
+    return f'<div class="differences beside">{table(headers, [_line(row, known, t) for row in rows])}</div>'
 
 
 def _line(row: Row, known: bool, t: Translator) -> list[Html]:
@@ -220,7 +222,7 @@ def _line(row: Row, known: bool, t: Translator) -> list[Html]:
 
 def _cell(one: Value | None, t: Translator) -> Html:
     if one is None:
-        return Html(f'<span class="quiet">{escape(t("compare_unread"))}</span>')
+        return NOTHING
     if one.score is None:
         return _shown(one.value, t)
     sign = f'<i class="{"ok" if one.score.ok else "bad"}">{"✓" if one.score.ok else "✗"}</i> '

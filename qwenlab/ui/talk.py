@@ -121,10 +121,14 @@ class Exchange:
         """Whether there are two answers or more to choose from."""
         return len(self.replies) > 1 and all(reply.said for reply in self.replies)
 
-    def shuffle(self) -> None:
-        """Show the columns in a random order under no names, until there is a verdict."""
+    def shuffle(self, order: tuple[int, ...] | None = None) -> None:
+        """Show the columns in a random order under no names, until there is a verdict.
+
+        Args:
+            order: that of the exchange before, whose columns are not named yet and must not change places.
+        """
         self.blind = len(self.replies) > 1
-        self.order = tuple(random.sample(range(len(self.replies)), len(self.replies)))
+        self.order = order or tuple(random.sample(range(len(self.replies)), len(self.replies)))
 
     def again(self, wanted: Wanted) -> Exchange:
         """The same question to the same contestants, not answered yet."""

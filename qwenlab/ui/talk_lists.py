@@ -24,10 +24,7 @@ def tally(pairs: Sequence[Pair], votes: int, t: Translator) -> Html:
     """For each pair a sentence, the counts, and how sure it is."""
     if not pairs:
         return Html(f'<p class="quiet">{escape(t("votes_none"))}</p>')
-    lines = "".join(
-        f"<li>{_sure(pair, t)} {escape(preferences.sentence(pair, t.language))}</li>"
-        for pair in pairs
-    )
+    lines = "".join(f"<li>{_sure(pair, t)} {escape(preferences.sentence(pair, t.language))}</li>" for pair in pairs)
     headers = [
         t("votes_pair"),
         t("votes_wins"),

@@ -79,7 +79,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compare_memory": ("Models in memory", "内存中的模型"),
     "compare_memory_empty": ("No model is in memory.", "内存中没有模型。"),
     "compare_all_same": ("All answers hold the same values.", "各个回答的值完全相同。"),
-    "compare_unread": ("not readable", "无法读取"),
     "compare_no_room": (
         "The conversation and the longest answer do not fit into what the model can read.",
         "对话加上回答的最大长度超出了模型的可读范围。",

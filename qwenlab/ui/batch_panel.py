@@ -14,7 +14,7 @@ from qwenlab.conversations import messages
 from qwenlab.conversations.messages import Question
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import batch
-from qwenlab.evals.batch import Plan
+from qwenlab.evals.batch import Batch, Plan
 from qwenlab.jobs import Job
 from qwenlab.ui import asking, batch_view, components, roster, suites
 from qwenlab.ui.compare_settings import Settings, Values
@@ -86,20 +86,20 @@ class BatchPanel:
         folder = next((path for path in known if path.name == chosen), known[0] if known else None)
         job = newest(self.lab.workspace)
         running = job is not None and job.state() == "running"
+        found, problem = self._read(folder)
         return (
             gr.update(choices=[path.name for path in known], value=folder.name if folder else None),
-            batch_view.progress(job, t),
-            self._table(folder),
+            batch_view.progress(job, t, found if job is not None and job.folder == folder else None),
+            batch_view.answers(folder, found, t) if folder is not None and found is not None else problem,
             gr.update(interactive=running and job is not None and not job.asked_to_stop()),
         )
 
-    def _table(self, folder: Path | None) -> Html:
-        if folder is None:
-            return NOTHING
+    def _read(self, folder: Path | None) -> tuple[Batch | None, Html]:
+        """The batch, or why it cannot be shown."""
         try:
-            return batch_view.answers(folder, batch.read(folder), self.translator)
+            return (batch.read(folder) if folder is not None else None), NOTHING
         except QwenlabError as error:
-            return notice("bad", *error_words(error, self.translator))
+            return None, notice("bad", *error_words(error, self.translator))
 
     def halt(self) -> tuple[Html, Any]:
         """Stop was pressed."""

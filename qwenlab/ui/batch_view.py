@@ -16,8 +16,12 @@ PAGE = 50
 PREVIEW = 240
 
 
-def progress(job: Job | None, t: Translator) -> Html:
-    """How far the batch is, or why it ended otherwise than well."""
+def progress(job: Job | None, t: Translator, found: Batch | None = None) -> Html:
+    """How far the batch is, or why it ended otherwise than well.
+
+    Args:
+        found: what stands on disk of it, which may be more than was reported.
+    """
     state = job.state() if job is not None else "new"
     if job is None or state in ("new", "finished"):
         return NOTHING
@@ -27,11 +31,11 @@ def progress(job: Job | None, t: Translator) -> Html:
             return progress_bar(t, None, t("batch_stopping"))
         if event is None:
             return progress_bar(t, None, t("batch_starting"))
-        doing = t(
-            "batch_doing", name=event.get("contestant", ""), done=event.get("done", 0), total=event.get("total", 0)
-        )
+        total = int(event.get("total", 0))
+        done = found.done if found is not None else int(event.get("done", 0))
+        doing = t("batch_doing", name=event.get("contestant", ""), done=done, total=total)
         left = event.get("seconds_left")
-        return progress_bar(t, float(event.get("fraction", 0)), doing, None if left is None else float(left))
+        return progress_bar(t, done / max(1, total), doing, None if left is None else float(left))
     if state == "failed":
         reason, remedy = ended_words(job.outcome() or {}, t)
         return notice("bad", t("batch_failed", reason=reason), remedy, job.log_tail(), t)

@@ -285,7 +285,7 @@ class _Tab:
             for drawn in self._answers(view, values, NOTHING):
                 yield (*drawn, gr.skip(), gr.skip())
             return
-        if do == "vote" and last.can_vote:
+        if do == "vote":
             note = self._vote(view, data.get("best"))
         elif do == "take" and there:
             last.taken = None if last.taken == column else column
@@ -308,7 +308,7 @@ class _Tab:
     def _vote(self, view: Talk, best: object) -> Html:
         last, room = view.exchanges[-1], room_of(self.lab.workspace)
         column = None if best == "same" else _number(best)
-        if column is not None and not 0 <= column < len(last.replies):
+        if len(last.candidates) < 2 or column not in (None, *last.candidates):
             return NOTHING
         before = last.voted, last.best
         vote = last.vote(column, view.id)

@@ -118,7 +118,7 @@ def _verdict(exchange: Exchange, last: bool, t: Translator) -> str:
     """The buttons of the last answers, or what was said of earlier ones."""
     parts = []
     if last:
-        parts.append(_vote_buttons(exchange, t) if exchange.can_vote else "")
+        parts.append(_vote_buttons(exchange, t) if len(exchange.candidates) > 1 else "")
         parts.append(f'<button type="button" data-do="again">{escape(t("compare_again"))}</button>')
     elif exchange.voted:
         parts.append(badge("none", _verdict_words(exchange, t)))
@@ -131,7 +131,8 @@ def _verdict(exchange: Exchange, last: bool, t: Translator) -> str:
 def _vote_buttons(exchange: Exchange, t: Translator) -> str:
     two = len(exchange.replies) == 2
     choices: list[tuple[str, str]] = []
-    for place, column in enumerate(exchange.order):
+    for column in exchange.candidates:
+        place = exchange.order.index(column)
         name = LETTERS[place] if exchange.hidden else exchange.replies[column].entrant.name
         side = t("compare_left_better" if place == 0 else "compare_right_better")
         choices.append((str(column), side if two else name))

@@ -88,7 +88,23 @@ def keep_case(lab: Lab, t: Translator, name: str, messages: Sequence[Message], e
         return notice("warn", said, t("compare_case_contradicts_remedy"))
     if suites.chosen_suite(lab) == name:
         lab.choose(suite=str(grown.path))
-    return notice("ok", t("compare_case_kept", name=grown.case, suite=name), t("compare_case_kept_remedy"))
+    said = t("compare_case_kept", name=grown.case, suite=name)
+    trained = _sample_asking(lab, messages)
+    if trained:
+        return notice("ok", said, t("compare_case_trained", name=trained))
+    return notice("ok", said, t("compare_case_kept_remedy"))
+
+
+def _sample_asking(lab: Lab, messages: Sequence[Message]) -> str:
+    """The id of a training sample with the same question; "" when there is none."""
+    try:
+        document = lab.document()
+    except QwenlabError:
+        return ""
+    turns = [(message["role"], message["content"]) for message in messages]
+    asked = Facts(Sample.make("", [*turns, ("assistant", "")])).asked
+    known = document.facts if document is not None else ()
+    return next((facts.id for facts in known if facts.asked == asked), "")
 
 
 def _refusal(document: Document, turns: list[tuple[str, str]], t: Translator) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,14 +77,19 @@ class Loading:
 class Room:
     """The server's one set of loaded models and the line before it.
 
+    Args:
+        make: makes the contestant of (workspace, pool, name, spec); `contestants.make` when None.
+
     Attributes:
         talks: the conversations that are kept. votes: the record of verdicts.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, make: Callable[..., Contestant] | None = None) -> None:
+        from qwenlab.chat import contestants
         from qwenlab.chat.pool import ModelPool
 
         self.workspace = workspace
+        self._make = make or contestants.make
         self.line = Line()
         self.pool = ModelPool()
         self.talks = TalkStore(workspace.talks)
@@ -103,17 +108,15 @@ class Room:
 
     def contestant(self, entrant: Entrant) -> Contestant:
         """The one to ask, loaded on first use. Raises QwenlabError when it cannot be had."""
-        from qwenlab.chat import contestants
-
         folder = self.weights_of(entrant)
         if folder is not None and folder not in self.pool.loaded():
             wanted = ROOM_TO_LOAD * model_folder.bytes_on_disk(folder)
             if self.pool.loaded() and psutil.virtual_memory().available < wanted:
                 self.pool.unload()
         if entrant.kind not in ("gguf", "endpoint"):  # cheap: the weights stay in the pool
-            return contestants.make(self.workspace, self.pool, entrant.name, entrant.spec)
+            return self._make(self.workspace, self.pool, entrant.name, entrant.spec)
         if entrant.spec not in self._made:
-            self._made[entrant.spec] = contestants.make(self.workspace, self.pool, entrant.name, entrant.spec)
+            self._made[entrant.spec] = self._make(self.workspace, self.pool, entrant.name, entrant.spec)
         return self._made[entrant.spec]
 
     def only(self, entrants: Sequence[Entrant]) -> None:

@@ -117,9 +117,9 @@ class Exchange:
         return self.blind and not self.voted and len(self.replies) > 1
 
     @property
-    def can_vote(self) -> bool:
-        """Whether there are two answers or more to choose from."""
-        return len(self.replies) > 1 and all(reply.said for reply in self.replies)
+    def candidates(self) -> list[int]:
+        """The columns that answered, from left to right: of two or more the best can be named."""
+        return [at for at in self.order if self.replies[at].said]
 
     def shuffle(self, order: tuple[int, ...] | None = None) -> None:
         """Show the columns in a random order under no names, until there is a verdict.
@@ -140,12 +140,13 @@ class Exchange:
     def vote(self, best: int | None, talk: str) -> Vote:
         """Take a person's verdict; returns it as it is recorded, with the real names, left to right."""
         self.voted, self.best = True, best
-        shown = [self.replies[at] for at in self.order]
+        candidates = self.candidates
+        shown = [self.replies[at] for at in candidates]
         return Vote(
             key=self.key,
             time=now(),
             contestants=tuple(_voter(reply) for reply in shown),
-            best=None if best is None else self.order.index(best),
+            best=None if best is None else candidates.index(best),
             blind=self.blind,
             message=self.message,
             answers=tuple(reply.text for reply in shown),

@@ -91,6 +91,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Do not train on it too, or the test no longer proves anything.",
         "请不要再用它训练，否则测试就不能说明问题了。",
     ),
+    "compare_case_trained": (
+        "The data set has this question too, as {name}: the test will mark it and leave it out of the headline.",
+        "数据集中也有这个问题（{name}）：测试会标出它，并且不计入总成绩。",
+    ),
     "compare_case_there": ("It is in the suite {suite} already, as {name}.", "测试集 {suite} 中已有此用例：{name}。"),
     "compare_case_contradicts": (
         "Not added: the suite {suite} asks this already, as {name}, and expects another answer.",

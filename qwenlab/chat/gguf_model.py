@@ -209,7 +209,7 @@ def _body(prompts: list[list[int]], settings: Generation, schema: dict[str, Any]
         "top_k": settings.top_k,
         "min_p": 0.0,  # llama.cpp's own default would cut the tail as well
         "repeat_penalty": settings.repetition_penalty,
-        "repeat_last_n": -1,  # over everything, as transformers does
+        "repeat_last_n": max(map(len, prompts)) + settings.max_new_tokens,  # over everything, as transformers does
         "samplers": ["penalties", "temperature", "top_k", "top_p"],  # in the order of transformers
         "seed": settings.seed,
         "cache_prompt": False,  # reused states were rounded in other batches

@@ -72,13 +72,20 @@ class ModelPool:
     Args:
         idle_minutes: a model unused for so long leaves.
         clock: seconds, as time.monotonic.
+        load: what makes a model of a folder.
     """
 
-    def __init__(self, idle_minutes: float = IDLE_MINUTES, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        idle_minutes: float = IDLE_MINUTES,
+        clock: Callable[[], float] = time.monotonic,
+        load: Callable[[Path], Resident] = loading.load,
+    ) -> None:
         self._places: dict[Path, _Place] = {}
         self._lock = threading.Lock()  # two visitors asking for one model load it once
         self._idle_seconds = idle_minutes * 60
         self._clock = clock
+        self._load = load
         self._watched = False
 
     def get(self, folder: Path, cancelled: Callable[[], bool] = lambda: False) -> LoadedModel:
@@ -91,7 +98,7 @@ class ModelPool:
             QwenlabError: when it cannot be loaded, or loading was cancelled.
         """
         folder = folder.resolve()
-        return cast(LoadedModel, self._get(folder, lambda: loading.load(folder), cancelled))
+        return cast(LoadedModel, self._get(folder, lambda: self._load(folder), cancelled))
 
     def gguf(self, path: Path) -> GgufModel:
         """The GGUF file in llama.cpp, which starts at the first answer.

@@ -90,8 +90,9 @@ def test_a_cut_answer_says_so(small: GgufContestant) -> None:
 def test_a_prompt_beyond_the_model_is_an_error_beside_good_answers(small: GgufContestant) -> None:
     endless: list[Message] = [{"role": "user", "content": "word " * 9000}]
     answers = dict(small.answer([endless, ALICE], Generation(max_new_tokens=4)))
-    assert answers[0].finish == "error"
-    assert "reads at most 8191" in answers[0].error
+    assert answers[0].finish == "context"
+    assert "more than the 8192 this model can hold" in answers[0].error
+    assert "8192" in answers[0].error_in("zh")
     assert answers[1].finish == "length"
 
 
@@ -114,7 +115,7 @@ def test_a_stream_stops_when_asked(small: GgufContestant) -> None:
     pieces: list[str] = []
     for piece in small.stream(ALICE, Generation(max_new_tokens=400), lambda: len(pieces) >= 2):
         pieces.append(piece)
-    assert 2 <= len(pieces) < 20
+    assert 2 <= len(pieces) <= 4
 
 
 @pytest.mark.model

@@ -189,12 +189,15 @@ def _fill(coming: Future[Resident], load: Callable[[], Resident]) -> None:
 
 
 def _let_go(places: list[_Place]) -> None:
-    for place in places:
-        if place.model is not None:
-            place.model.close()
-    if places:
-        places.clear()
-        gc.collect()
+    """Close and forget; the list is emptied, so that the collector finds nobody holding the weights."""
+    if not places:
+        return
+    while places:
+        model = places.pop().model
+        if model is not None:
+            model.close()
+    model = None
+    gc.collect()
 
 
 def _rounds(pool: weakref.ref[ModelPool]) -> None:

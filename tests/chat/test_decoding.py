@@ -23,24 +23,15 @@ pytestmark = pytest.mark.model
 
 SHORT = Generation(max_new_tokens=8)
 DRAWN = Generation(max_new_tokens=8, temperature=1.0, top_p=0.9, seed=7, top_k=40, repetition_penalty=1.1)
-TICKET = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "maxLength": 12},
-        "age": {"type": "integer", "minimum": 0, "maximum": 150},
-    },
-    "required": ["name", "age"],
-    "additionalProperties": False,
-}
 
 
 def ask(text: str) -> list[Message]:
     return [Message(role="user", content=text)]
 
 
-SHORT_TALK, LONG_TALK = (
+COLOUR, STORY = (
     ask("Say a colour."),
-    ask("What is 2 + 2? Please answer with a number only, nothing else at all."),
+    ask("Tell me a long story about a kettle that wanted to see the sea."),
 )
 
 
@@ -90,18 +81,18 @@ def test_columns_with_their_own_conversations_say_what_each_says_alone(
     exact: LoadedModel, random_adapter: Path, settings: Generation
 ) -> None:
     base, tuned = LocalContestant("base", exact), LocalContestant("tuned", exact, random_adapter)
-    together = columns_of([base, tuned, base], [SHORT_TALK, LONG_TALK, LONG_TALK], settings)
+    together = columns_of([base, tuned, base], [COLOUR, STORY, STORY], settings)
     assert [answer.text for answer in together] == [
-        alone(base, SHORT_TALK, settings),
-        alone(tuned, LONG_TALK, settings),
-        alone(base, LONG_TALK, settings),
+        alone(base, COLOUR, settings),
+        alone(tuned, STORY, settings),
+        alone(base, STORY, settings),
     ]
 
 
 def test_another_seed_draws_another_answer(exact: LoadedModel) -> None:
     base = LocalContestant("base", exact)
     hot = [Generation(max_new_tokens=8, temperature=2.0, seed=seed) for seed in (1, 2, 1)]
-    first, second, again = (alone(base, LONG_TALK, settings) for settings in hot)
+    first, second, again = (alone(base, STORY, settings) for settings in hot)
     assert first == again
     assert first != second
 
@@ -109,40 +100,40 @@ def test_another_seed_draws_another_answer(exact: LoadedModel) -> None:
 def test_base_is_untouched_after_everything_that_happens_to_its_adapters(
     smollm2: Path, random_adapter: Path, tmp_path: Path
 ) -> None:
-    untouched = alone(LocalContestant("alone", loading.load(smollm2)), LONG_TALK, SHORT)
+    untouched = alone(LocalContestant("alone", loading.load(smollm2)), STORY, SHORT)
     shared = loading.load(smollm2)
     base = LocalContestant("base", shared)
     nothing = with_weights(random_adapter, tmp_path / "torn", lambda weights: weights.pop(next(iter(weights))))
     with pytest.raises(QwenlabError, match="its weights lack"):
         shared.attach(nothing)
-    assert alone(base, LONG_TALK, SHORT) == untouched, "after a first adapter that failed half-way"
+    assert alone(base, STORY, SHORT) == untouched, "after a first adapter that failed half-way"
     first = LocalContestant("first", shared, random_adapter)
-    spoken = alone(first, LONG_TALK, SHORT)
+    spoken = alone(first, STORY, SHORT)
     assert spoken != untouched, "otherwise this test shows nothing"
     with pytest.raises(QwenlabError, match="its weights lack"):
         shared.attach(nothing)
     checkpoint = with_weights(random_adapter, tmp_path / "checkpoint-2", lambda weights: weights.update(
         {key: -value for key, value in weights.items() if "lora_B" in key}))  # fmt: skip
     second = LocalContestant("second", shared, checkpoint)
-    assert alone(second, LONG_TALK, SHORT) not in (untouched, spoken)
+    assert alone(second, STORY, SHORT) not in (untouched, spoken)
     stop = threading.Event()
-    for _ in arena.stream([base, first, second], [LONG_TALK] * 3, Generation(200), stop):
+    for _ in arena.stream([base, first, second], [STORY] * 3, Generation(200), stop):
         stop.set()
-    assert alone(base, LONG_TALK, SHORT) == untouched, "after a mixed batch that was stopped in the middle"
-    assert alone(first, LONG_TALK, SHORT) == spoken
-    assert alone(base, LONG_TALK, SHORT) == untouched
+    assert alone(base, STORY, SHORT) == untouched, "after a mixed batch that was stopped in the middle"
+    assert alone(first, STORY, SHORT) == spoken
+    assert alone(base, STORY, SHORT) == untouched
 
 
 def test_run_that_went_on_answers_with_its_new_weights(smollm2: Path, random_adapter: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     shared, run = loading.load(smollm2), another(random_adapter, tmp_path / "run")
-    before = alone(LocalContestant("run", shared, run), LONG_TALK, SHORT)
+    before = alone(LocalContestant("run", shared, run), STORY, SHORT)
     weights = load_file(run / "adapter_model.safetensors")
     save_file({key: value * 0 for key, value in weights.items()}, run / "adapter_model.safetensors")
-    after = alone(LocalContestant("run", shared, run), LONG_TALK, SHORT)
+    after = alone(LocalContestant("run", shared, run), STORY, SHORT)
     assert after != before
-    assert after == alone(LocalContestant("base", shared), LONG_TALK, SHORT)
+    assert after == alone(LocalContestant("base", shared), STORY, SHORT)
 
 
 def test_broken_adapters_are_refused_and_the_base_goes_on(
@@ -176,7 +167,7 @@ def test_broken_adapters_are_refused_and_the_base_goes_on(
         "not supported": another(random_adapter, tmp_path / "norms", target_modules=["q_proj", "input_layernorm"]),
     }
     base = LocalContestant("base", exact)
-    untouched = alone(base, LONG_TALK, SHORT)
+    untouched = alone(base, STORY, SHORT)
     fresh = loading.load(smollm2, torch.float32)
     for words, folder in broken.items():
         for loaded in (fresh, exact):
@@ -184,11 +175,11 @@ def test_broken_adapters_are_refused_and_the_base_goes_on(
                 LocalContestant("x", loaded, folder)
             assert caught.value.say("zh") != caught.value.say("en")
     assert not fresh.has_adapters
-    assert alone(LocalContestant("base", fresh), LONG_TALK, SHORT) == untouched
-    assert alone(LocalContestant("first", fresh, random_adapter), LONG_TALK, SHORT) == alone(
-        LocalContestant("first", exact, random_adapter), LONG_TALK, SHORT
+    assert alone(LocalContestant("base", fresh), STORY, SHORT) == untouched
+    assert alone(LocalContestant("first", fresh, random_adapter), STORY, SHORT) == alone(
+        LocalContestant("first", exact, random_adapter), STORY, SHORT
     )
-    assert alone(base, LONG_TALK, SHORT) == untouched
+    assert alone(base, STORY, SHORT) == untouched
 
 
 def test_adapter_that_cannot_be_mixed_answers_beside_the_others(
@@ -203,39 +194,39 @@ def test_adapter_that_cannot_be_mixed_answers_beside_the_others(
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(exact.folder), lora)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.5)
+            torch.nn.init.normal_(weight, std=2.0)
     model.save_pretrained(tmp_path)
     three = [
         LocalContestant("base", exact),
         LocalContestant("dora", exact, tmp_path),
         LocalContestant("tuned", exact, random_adapter),
     ]
-    together = columns_of(three, [LONG_TALK] * 3, SHORT)
-    assert [answer.text for answer in together] == [alone(one, LONG_TALK, SHORT) for one in three]
+    together = columns_of(three, [STORY] * 3, SHORT)
+    assert [answer.text for answer in together] == [alone(one, STORY, SHORT) for one in three]
     assert len({answer.text for answer in together}) == 3
 
 
 def test_conversation_that_is_too_long_is_said_and_the_other_column_goes_on(exact: LoadedModel) -> None:
     base = LocalContestant("base", exact)
-    endless, fine = columns_of([base, base], [ask("word " * 9000), SHORT_TALK], SHORT)
+    endless, fine = columns_of([base, base], [ask("word " * 9000), COLOUR], SHORT)
     assert endless.finish == "context"
     assert f"The conversation has {endless.prompt_tokens} tokens; with 8 for the answer" in endless.error
     assert "超过了该模型能容纳的 8192 个" in endless.error_in("zh")
-    assert fine.text == alone(base, SHORT_TALK, SHORT)
+    assert fine.text == alone(base, COLOUR, SHORT)
 
 
 def test_conversation_that_the_template_refuses_ends_its_own_column(exact: LoadedModel) -> None:
     base = LocalContestant("base", exact)
     refused: list[Message] = [{"role": "user", "content": None}]  # type: ignore[typeddict-item]
-    broken, fine = columns_of([base, base], [refused, SHORT_TALK], SHORT)
+    broken, fine = columns_of([base, base], [refused, COLOUR], SHORT)
     assert broken.finish == "error"
-    assert fine.text == alone(base, SHORT_TALK, SHORT)
+    assert fine.text == alone(base, COLOUR, SHORT)
 
 
 def test_column_ends_when_its_own_answer_does(exact: LoadedModel, random_adapter: Path) -> None:
     base, tuned = LocalContestant("base", exact), LocalContestant("tuned", exact, random_adapter)
     early = False
-    for step in stream_batch([base, tuned], [LONG_TALK] * 2, Generation(24), threading.Event()):
+    for step in stream_batch([base, tuned], [COLOUR, STORY], Generation(24), threading.Event()):
         early = early or isinstance(step[0], Answer) and not isinstance(step[1], Answer)
     first, second = step
     assert isinstance(first, Answer)
@@ -290,7 +281,7 @@ def test_unloading_gives_the_memory_back(smollm2: Path) -> None:
     import psutil
 
     pool, process = ModelPool(), psutil.Process()
-    pool.get(smollm2)
+    list(LocalContestant("base", pool.get(smollm2)).answer([COLOUR], SHORT))
     (held,) = pool.held()
     loaded = process.memory_info().rss
     assert held.bytes > 200e6

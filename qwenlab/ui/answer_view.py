@@ -15,8 +15,8 @@ FINISHES = {
     "stop": ("none", "compare_ended"),
     "length": ("warn", "compare_cut"),
     "stopped": ("none", "compare_stopped"),
-    "error": ("bad", "compare_failed"),
     "context": ("bad", "compare_no_room"),
+    "error": ("bad", "compare_failed"),
 }
 
 

@@ -194,3 +194,14 @@ def schema(lab: Lab, suite: Suite | None) -> dict[str, Any] | None:
     except QwenlabError:
         return None
     return document.schema.schema if document is not None and document.schema is not None else None
+
+
+def about_schema(schema: dict[str, Any] | None, t: Translator) -> Html:
+    """What to say before answers are forced into it: that there is none, or what of it cannot be enforced."""
+    if schema is None:
+        return notice("warn", t("compare_no_schema"), t("compare_no_schema_remedy"))
+    from qwenlab.chat import constraint
+
+    zh = t.language == "zh"
+    left = [words[zh] for words in constraint.unenforced(schema)]
+    return notice("warn", t("compare_unenforced", what=("；" if zh else "; ").join(left))) if left else NOTHING

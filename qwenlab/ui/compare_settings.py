@@ -10,7 +10,7 @@ import gradio as gr
 
 from qwenlab.errors import QwenlabError
 from qwenlab.models.contestant import Generation
-from qwenlab.ui import engine, roster
+from qwenlab.ui import roster
 from qwenlab.ui.components import NOTHING, Html, listen, notice
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.room import room_of
@@ -45,7 +45,7 @@ class Settings:
     def generation(self, values: Values) -> Generation:
         """How to decode; an emptied box means its default."""
         plain = Generation()
-        return engine.generation(
+        return Generation(
             max_new_tokens=int(values[self.longest] or plain.max_new_tokens),
             temperature=float(values[self.temperature] or 0),
             top_p=float(values[self.top_p] or 1),
@@ -83,10 +83,9 @@ def wire_own(settings: Settings, lab: Lab, t: Translator, who: Any) -> None:
         folder = room_of(lab.workspace).weights_of(found) if found else None
         if found is None or folder is None or not folder.is_dir():
             raise QwenlabError(t("compare_own_none"), t("compare_own_none_remedy"))
-        own = engine.own_generation(folder)
-        said: Html = notice("none", t("compare_own_silent", name=found.name)) if not own else NOTHING
-        plain = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
-        return (*(own.get(key, value) for key, value in plain.items()), said)
+        own = Generation.of_model(folder)
+        said: Html = notice("none", t("compare_own_silent", name=found.name)) if own == Generation() else NOTHING
+        return own.temperature, own.top_p, own.top_k, own.repetition_penalty, said
 
     filled = [settings.temperature, settings.top_p, settings.top_k, settings.penalty, settings.said]
     listen(settings.own.click, fill, t, who, filled)

@@ -17,7 +17,6 @@ from qwenlab.ui import (
     compare_keep,
     compare_settings,
     compare_view,
-    engine,
     roster,
     suites,
     talks_panel,
@@ -104,7 +103,7 @@ class _Tab:
     def wire(self) -> None:
         """Bind all events."""
         t, lab, s = self.t, self.lab, self.settings
-        fresh = [self.talk, self.who, self.suite, self.case, self.sample, s.system, s.longest, s.force, self.columns]
+        fresh = [self.talk, self.who, self.suite, self.case, self.sample, s.system, s.longest, self.columns]
         on_load(self.load, t, None, [*fresh, *self.talks.shown])
         listen(self.suite.input, self.choose_suite, t, self.suite, [self.case, s.system, s.longest, s.expected])
         taken = [s.system, self.message, s.expected, self.columns, self.case, self.sample]
@@ -122,7 +121,9 @@ class _Tab:
         listen(self.who.change, self.line_up, t, [self.talk, self.who], self.columns, **ANY)
         self.keep.wire(self.talk, self.columns, self.said, self.shown)
         listen(self.talks.list.submit, self.open, t, self.talk, [*self.drawn, self.who, s.system, *self.talks.shown])
-        listen(self.talks.unload.click, self.free, t, None, [self.said, self.talks.memory])
+        freed = [self.said, self.talks.memory]
+        listen(self.talks.unload.click, lambda: self.free(""), t, None, freed)
+        listen(self.talks.memory.submit, self.free_one, t, None, freed)
         compare_settings.wire_own(s, lab, t, self.who)
         who_answers.follow(lab, t, self.who, self.talk)
         self.batch.wire(self.who, self.suite, s)
@@ -166,7 +167,6 @@ class _Tab:
             gr.update(choices=asking.samples(lab), value=None),
             asking.usual_system(lab, chosen),
             _longest(chosen),
-            gr.update(visible=engine.can_force()),
             _lineup(lab, specs, t),
             *self.talks.redraw(fresh),
         )
@@ -233,9 +233,10 @@ class _Tab:
     def _answers(self, view: Talk, values: Values, note: Html, words: str | None = None) -> Iterator[Outputs]:
         """Let everybody answer the last message; the page is drawn as the words come."""
         exchange = view.exchanges[-1]
-        schema = asking.schema(self.lab, exchange.wanted.suite) if values[self.settings.force] else None
-        if values[self.settings.force] and schema is None:
-            note = notice("warn", self.t("compare_no_schema"), self.t("compare_no_schema_remedy"))
+        schema = None
+        if values[self.settings.force]:
+            schema = asking.schema(self.lab, exchange.wanted.suite)
+            note = asking.about_schema(schema, self.t) or note
         view.busy = True
         yield self.picture(view, note=note, words=words)
         try:
@@ -347,13 +348,17 @@ class _Tab:
             store.restore(talk_id)
         return (*same, *self.talks.redraw(view, deleted))
 
-    def free(self) -> Outputs:
-        """Give the memory back."""
+    def free_one(self, event: gr.EventData) -> Outputs:
+        """Unload was pressed beside a model."""
+        return self.free(str((event._data or {}).get("name", "")))
+
+    def free(self, name: str) -> Outputs:
+        """Give memory back, of one model or of all."""
         room = room_of(self.lab.workspace)
         if room.line.busy:
             return notice("warn", self.t("compare_unload_busy")), gr.skip()
-        room.unload()
-        return notice("ok", self.t("compare_unloaded")), self.talks.memory_words()
+        room.unload(name)
+        return NOTHING if name else notice("ok", self.t("compare_unloaded")), self.talks.memory_words()
 
     def _known(self, view: Talk | None) -> Talk:
         if view is None:  # the lab was started again and does not know this window

@@ -17,7 +17,6 @@ from qwenlab.evals.preferences import VoteLog
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
 from qwenlab.models.contestant import Answer, Contestant, Generation
-from qwenlab.ui import engine
 from qwenlab.ui.judging import Wanted
 from qwenlab.ui.kept_talks import TalkStore
 from qwenlab.ui.roster import Entrant
@@ -106,34 +105,33 @@ class Room:
         size = model_folder.bytes_on_disk(folder)
         return Loading(size, START_SECONDS + size / READ_BYTES_PER_SECOND)
 
-    def contestant(self, entrant: Entrant) -> Contestant:
-        """The one to ask, loaded on first use. Raises QwenlabError when it cannot be had."""
+    def contestant(self, entrant: Entrant, cancelled: Callable[[], bool] = lambda: False) -> Contestant:
+        """The one to ask, loaded on first use unless `cancelled`. Raises QwenlabError when it cannot be had."""
         folder = self.weights_of(entrant)
         if folder is not None and folder not in self.pool.loaded():
             wanted = ROOM_TO_LOAD * model_folder.bytes_on_disk(folder)
             if self.pool.loaded() and psutil.virtual_memory().available < wanted:
                 self.pool.unload()
-        if entrant.kind not in ("gguf", "endpoint"):  # cheap: the weights stay in the pool
-            return self._make(self.workspace, self.pool, entrant.name, entrant.spec)
+        if entrant.kind != "endpoint":  # cheap: the weights stay in the pool
+            return self._make(self.workspace, self.pool, entrant.name, entrant.spec, cancelled)
         if entrant.spec not in self._made:
             self._made[entrant.spec] = self._make(self.workspace, self.pool, entrant.name, entrant.spec)
         return self._made[entrant.spec]
 
     def only(self, entrants: Sequence[Entrant]) -> None:
-        """Close servers and connections of everyone else."""
+        """Close the connections to everyone else."""
         wanted = {one.spec for one in entrants}
         for spec in [spec for spec in self._made if spec not in wanted]:
             self._made.pop(spec).close()
 
-    def loaded(self) -> list[tuple[str, int]]:
-        """(name, bytes of its weights) of what is in memory; 0 bytes for a connection."""
-        paths = [*self.pool.loaded(), *(Path(spec) for spec in self._made)]
-        return [(path.name, model_folder.bytes_on_disk(path) if path.exists() else 0) for path in paths]
-
-    def unload(self) -> None:
-        """Give the memory back."""
-        self.only([])
-        self.pool.unload()
+    def unload(self, name: str = "") -> None:
+        """Give memory back: of the models of that name, or of all."""
+        if not name:
+            self.only([])
+            self.pool.unload()
+        for one in self.pool.held():
+            if one.path.name == name:
+                self.pool.unload(one.path)
 
     def weights_of(self, entrant: Entrant) -> Path | None:
         """The folder or file with the weights; None when it is not there, which `contestant` then says."""
@@ -141,6 +139,8 @@ class Room:
             return None
         model = entrant.spec.partition("+")[0] if entrant.kind in ("adapter", "checkpoint") else entrant.spec
         path = self.workspace.models / model if catalogue.entry(model) else Path(model)
+        if entrant.kind == "gguf" and path.is_dir():
+            path = next(iter(sorted(path.glob("*.gguf"))), path)
         return path.resolve() if path.exists() else None
 
 
@@ -208,7 +208,7 @@ def _gather(room: Room, talk: Talk, exchange: Exchange) -> Generator[Step, None,
             name = "" if exchange.hidden else reply.entrant.name
             yield Step("loading", name, loading.seconds)
         try:
-            made[column] = room.contestant(reply.entrant)
+            made[column] = room.contestant(reply.entrant, lambda: talk.halted)
             reply.about = made[column].describe()
         except Exception as error:
             made.pop(column, None)
@@ -237,15 +237,15 @@ def _answer(
             replies[column] = reply.forced
     if not replies or talk.halted:
         return
+    from qwenlab.chat import arena
+
     conversations = [talk.messages(column, len(talk.exchanges) - 1) for column in replies]
-    began, drawn = time.perf_counter(), 0.0
-    streams = engine.stream([made[column] for column in replies], conversations, settings, talk.brake, schema)
+    drawn = 0.0
+    streams = arena.stream([made[column] for column in replies], conversations, settings, talk.brake(), schema)
     try:
         for now in streams:
             for reply, said in zip(replies.values(), now, strict=True):
-                if said is None:
-                    continue
-                reply.grow(said.text, began)
+                reply.grow(said.text, said.first_token_seconds, said.seconds)
                 if said.answer is not None and reply.answer is None:
                     reply.end(said.answer, exchange.wanted)
             if time.perf_counter() - drawn >= FRAME_SECONDS:

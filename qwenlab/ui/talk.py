@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import secrets
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -51,12 +50,9 @@ class Reply:
         """Whether it belongs to the conversation."""
         return bool(self.text) and self.answer is not None and not self.failed
 
-    def grow(self, text: str, began: float) -> None:
-        """Take the words so far; `began` as time.perf_counter()."""
-        if text != self.text:
-            self.seconds = time.perf_counter() - began
-            self.spoke = self.seconds if self.spoke is None else self.spoke
-            self.text = text
+    def grow(self, text: str, spoke: float | None, seconds: float) -> None:
+        """Take the words so far, with the seconds from the question to the first and to the newest of them."""
+        self.text, self.spoke, self.seconds = text, spoke, seconds
 
     def end(self, answer: Answer, wanted: Wanted) -> None:
         """Take the finished answer and judge it."""

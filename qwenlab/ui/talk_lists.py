@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from qwenlab.chat.pool import Held
 from qwenlab.evals import preferences
 from qwenlab.evals.preferences import Pair
-from qwenlab.ui.components import Html, badge, escape, notice, table
+from qwenlab.ui.components import Html, badge, duration, escape, notice, table
 from qwenlab.ui.kept_talks import Kept
 from qwenlab.ui.texts import Translator
 
@@ -97,12 +98,23 @@ def _clock(changed: str) -> str:
         return changed
 
 
-def memory(loaded: Sequence[tuple[str, int]], t: Translator) -> Html:
-    """What is loaded, and how large its weights are."""
-    if not loaded:
+def memory(held: Sequence[Held], t: Translator) -> Html:
+    """What is loaded, the memory it holds, and since when nobody has used it; each can be unloaded."""
+    if not held:
         return Html(f'<p class="quiet">{escape(t("compare_memory_empty"))}</p>')
-    names = ", ".join(f"{name} ({size / MEGA:,.0f} MB)" if size else name for name, size in loaded)
-    return Html(f'<p class="quiet">{escape(t("compare_in_memory", names=names))}</p>')
+    rows = "".join(
+        f'<div class="held"><b>{escape(one.path.name)}</b>'
+        f"<span>{escape(t('compare_memory_size', size=f'{one.bytes / MEGA:,.0f}'))}</span>"
+        f'<span class="quiet">{escape(_use(one, t))}</span>'
+        f'<button type="button" data-do="unload" data-name="{escape(one.path.name)}">'
+        f"{escape(t('compare_unload_one'))}</button></div>"
+        for one in held
+    )
+    return Html(f'<div class="memory">{rows}</div>')
+
+
+def _use(one: Held, t: Translator) -> str:
+    return t("compare_memory_busy") if one.busy else t("compare_memory_idle", time=duration(t, one.idle_seconds))
 
 
 def cost(name: str, needed: int, free: int, t: Translator) -> Html:

@@ -49,7 +49,7 @@ class TalksPanel:
 
     def memory_words(self) -> Html:
         """What is in memory."""
-        return talk_lists.memory(room_of(self.lab.workspace).loaded(), self.translator)
+        return talk_lists.memory(room_of(self.lab.workspace).pool.held(), self.translator)
 
 
 def build(lab: Lab, t: Translator, part: Mapping[str, Any]) -> TalksPanel:
@@ -59,6 +59,6 @@ def build(lab: Lab, t: Translator, part: Mapping[str, Any]) -> TalksPanel:
     with gr.Accordion(t("talks_title"), open=False, elem_classes="files"):
         kept = gr.HTML(elem_id="compare-talks", **part)
     with gr.Accordion(t("compare_memory"), open=False, elem_classes="files"), gr.Row(elem_classes="low"):
-        memory = gr.HTML(elem_id="compare-memory")
+        memory = gr.HTML(elem_id="compare-memory", **part)
         unload = gr.Button(t("compare_unload"), size="sm", scale=0, min_width=150)
     return TalksPanel(lab, t, tally, kept, memory, unload)

@@ -60,7 +60,7 @@ def lab(tmp_path: Path) -> Lab:
 def room(lab: Lab) -> Room:
     """A room whose contestants say their name and how many turns they heard."""
 
-    def make(workspace: Workspace, pool: object, name: str, spec: str) -> ScriptedContestant:
+    def make(workspace: Workspace, pool: object, name: str, spec: str, *more: object) -> ScriptedContestant:
         return ScriptedContestant(name, lambda heard: f"{name[-4]}:{len(heard)}", weights=spec[-4])
 
     return Room(lab.workspace, make)

@@ -77,11 +77,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "compare_cost_remedy": ("Press Send again to load it all the same.", "仍要加载，请再按一次“发送”。"),
     "compare_memory": ("Models in memory", "内存中的模型"),
+    "compare_memory_size": ("{size} MB", "{size} MB"),
+    "compare_memory_idle": ("unused for {time}", "已闲置 {time}"),
+    "compare_memory_busy": ("answering", "正在回答"),
+    "compare_unload_one": ("Unload", "卸载"),
     "compare_memory_empty": ("No model is in memory.", "内存中没有模型。"),
     "compare_all_same": ("All answers hold the same values.", "各个回答的值完全相同。"),
-    "compare_no_room": (
-        "The conversation and the longest answer do not fit into what the model can read.",
-        "对话加上回答的最大长度超出了模型的可读范围。",
+    "compare_unenforced": (
+        "Parts of the schema cannot be enforced while the model writes, only checked afterwards: {what}.",
+        "Schema 中有些部分无法在书写时强制，只能事后检查：{what}。",
     ),
     "compare_keep_suite": ("Test suite", "测试集"),
     "compare_keep_case": ("Add as test case", "加为测试用例"),

@@ -166,22 +166,22 @@ def _by_value(exchange: Exchange) -> bool:
 
 def _pieces(exchange: Exchange) -> list[Pieces | None]:
     """Each answer word by word: against the expected text, or else against the other columns."""
-    nothing: list[Pieces | None] = [None] * len(exchange.replies)
-    whole = [at for at, reply in enumerate(exchange.replies) if reply.said and reply.answer.finish != "stopped"]  # type: ignore[union-attr]
-    finished = all(reply.answer is not None for reply in exchange.replies)
-    expected = exchange.wanted.expected.strip()
-    if not finished or _by_value(exchange) or (expected and _is_json(expected)):
-        return nothing
+    found: list[Pieces | None] = [None] * len(exchange.replies)
+    wanted, expected = exchange.wanted, exchange.wanted.expected.strip()
+    as_json = _is_json(expected) if expected else wanted.suite is not None and wanted.suite.is_json
+    if as_json or _by_value(exchange) or any(reply.answer is None for reply in exchange.replies):
+        return found
+    whole = [
+        at for at, one in enumerate(exchange.replies) if one.said and one.answer and one.answer.finish != "stopped"
+    ]
     texts = [exchange.replies[at].text for at in whole]
     if expected:
         marked = [answer_diff.against(expected, text) for text in texts]
-    elif len(whole) > 1:
-        marked = answer_diff.among(texts)
     else:
-        return nothing
-    for at, pieces in zip(whole, marked, strict=True):
-        nothing[at] = pieces
-    return nothing
+        marked = answer_diff.among(texts) if len(texts) > 1 else []
+    for at, pieces in zip(whole, marked, strict=False):
+        found[at] = pieces
+    return found
 
 
 def _is_json(text: str) -> bool:

@@ -115,7 +115,7 @@ class Exchange:
     @property
     def candidates(self) -> list[int]:
         """The columns that answered, from left to right: of two or more the best can be named."""
-        return [at for at in self.order if self.replies[at].said]
+        return [at for at in self.order if self.replies[at].answer is not None and not self.replies[at].failed]
 
     def shuffle(self, order: tuple[int, ...] | None = None) -> None:
         """Show the columns in a random order under no names, until there is a verdict.

@@ -261,10 +261,7 @@ def train(job: Job, world: World) -> bool:
 
 def _refuse_what_cannot_fit(recipe: Recipe, base: Path, training: list[Encoded], tokens: int, dtype: Any) -> None:
     """Raise QwenlabError before minutes are spent on a run that would end for want of memory."""
-    machine = Machine.here()
-    if precision.device() == "cuda":
-        machine = Machine(torch.cuda.get_device_properties(0).total_memory, "cuda")
-    machine = replace(machine, number_bytes=dtype.itemsize)
+    machine = replace(Machine.measured(), number_bytes=dtype.itemsize)
     longest = max(len(sample.ids) for sample in training)
     answer = max(sample.trained for sample in training)
     config = model_folder.read_config(base)

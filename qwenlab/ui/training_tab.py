@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
 
-from qwenlab.conversations.dataset import keep_version, shipped
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.training import recipe as recipes
@@ -25,11 +25,13 @@ from qwenlab.ui.training_view import Readers
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
     readers, queue = Readers(), Queue(lab.workspace)
-    shown, ticked = gr.State(""), gr.State([])
+    shown, ticked, opened = gr.State(""), gr.State([]), gr.State(False)
+    if isinstance(Context.block, gr.Tab):
+        listen(Context.block.select, lambda: True, t, None, opened)
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             model = model_part(lab, t)
-            form = form_part(lab, queue, readers, model, t)
+            form = form_part(lab, queue, readers, model, opened, t)
         with gr.Column(scale=3, min_width=320):
             picture = gr.HTML(**LIVE)
             with gr.Row():
@@ -136,8 +138,6 @@ def start_run(lab: Lab, queue: Queue, values: dict[str, Any], t: Translator, aft
         document.save()
         if document.dataset.path != before:
             lab.saved_as(document)
-    if not shipped(document.dataset.path):
-        keep_version(document.dataset.path)
     recipe = recipes.read({**values, "model": lab.model_name(), "data": str(document.dataset.path)})
     job = runs.create(lab.workspace, recipe)
     if after:

@@ -158,6 +158,7 @@ class Progress:
         eta_seconds: None before the first steps are timed; right after a resume it follows from the speed before.
         seconds_per_step: mean of the steps since the last start.
         saved: the step of the last checkpoint.
+        heard: when the newest event was written, in seconds since the epoch.
         starts: how often a process was started for it; more than once after a resume.
         left_out: (sample id, reason) of what could not be trained; left_out_zh: the same in Chinese.
         shortened: (sample id, what was dropped) of samples trained without their oldest turns; the same.
@@ -176,6 +177,7 @@ class Progress:
     seconds_per_step: float = 0.0
     saved: int = 0
     starts: int = 0
+    heard: float = 0.0
     memory_bytes: int = 0
     samples: int = 0
     tokens: int = 0
@@ -196,7 +198,7 @@ class Progress:
 
     def take(self, event: dict[str, Any]) -> None:
         """Fold one event into the picture."""
-        kind = event.get("event")
+        kind, self.heard = event.get("event"), event.get("time", self.heard)
         if kind == "phase":
             self.phase = event["name"]
             if self.phase == "loading":

@@ -10,16 +10,17 @@ import gradio as gr
 from qwenlab.errors import QwenlabError
 from qwenlab.training import recipe as recipes
 from qwenlab.training.queue import Queue
-from qwenlab.ui import components, recipe_form
+from qwenlab.training.recipe import Recipe
+from qwenlab.ui import components, recipe_form, run_details
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.live import LIVE
 from qwenlab.ui.recipe_form import FormField
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_model import fetching
-from qwenlab.ui.training_need import elsewhere, need_lines
+from qwenlab.ui.training_need import need_lines
 from qwenlab.ui.training_plan import Planner, data_lines, preset_choices, suggestion_lines, warning_lines
-from qwenlab.ui.training_view import Readers, fold
+from qwenlab.ui.training_view import Readers
 
 STARTS_WITH = "balanced"
 
@@ -79,7 +80,7 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
             last = need_lines(plan, recipe, t, busy is None) + warning_lines(recipe, plan, t)
             first, able = data_lines(plan, t), plan is not None and plan.able
             if plan is not None:
-                last += _elsewhere(lab, recipe, name, t)
+                last += run_details.of_form(_with_data(lab, recipe), name, t)
         except QwenlabError as error:
             first, last = NOTHING, notice("bad", *components.error_words(error, t))
         if busy is not None:
@@ -115,10 +116,10 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
     return form
 
 
-def _elsewhere(lab: Lab, recipe: recipes.Recipe, preset: str, t: Translator) -> Html:
+def _with_data(lab: Lab, recipe: Recipe) -> Recipe:
+    """The recipe with the open data set, as a command line names it."""
     path = lab.dataset_path()
-    named = recipe.model_copy(update={"data": str(path)}) if path else recipe
-    return fold("elsewhere", t("train_elsewhere"), elsewhere(named, preset, t))
+    return recipe.model_copy(update={"data": str(path)}) if path else recipe
 
 
 def _input(field: FormField, value: Any, t: Translator) -> Any:

@@ -1,12 +1,9 @@
-"""Beside the Start button: what the recipe needs of this machine, and how it is started elsewhere."""
+"""Beside the Start button: what the recipe needs of this machine, and what would make it fit."""
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import psutil
 
-from qwenlab.training import handover
 from qwenlab.training.estimate import USABLE, Estimate, Machine
 from qwenlab.training.forecast import Forecast
 from qwenlab.training.recipe import Recipe
@@ -116,29 +113,3 @@ def _rounded(tokens: int) -> str:
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:.1f}"
-
-
-# --- elsewhere -------------------------------------------------------------------------------------------
-
-
-def elsewhere(recipe: Recipe, preset: str, t: Translator) -> Html:
-    """What starts the training in the form on another computer, and its recipe to save."""
-    return Html(
-        f"<p>{escape(t('train_elsewhere_form'))}</p>{command(handover.flags_command(recipe, preset), t)}"
-        f"<p>{escape(t('train_elsewhere_file'))} {save_recipe(recipe, t)}</p>"
-    )
-
-
-def command(line: str, t: Translator) -> Html:
-    """A line for a shell, with a button that copies it."""
-    copy, done = escape(t("copy")), escape(t("copied"))
-    return Html(
-        f'<div class="copied"><pre class="command">{escape(line)}</pre>'
-        f'<button type="button" data-copy="{escape(line)}" data-done="{done}">{copy}</button></div>'
-    )
-
-
-def save_recipe(recipe: Recipe, t: Translator) -> Html:
-    """A link that saves a recipe as a file which `qwenlab train FILE` reads."""
-    href = "data:application/json;charset=utf-8," + quote(handover.recipe_text(recipe))
-    return Html(f'<a href="{href}" download="{handover.RECIPE}">{escape(t("train_save_recipe"))}</a>')

@@ -15,6 +15,7 @@ from qwenlab.training.queue import Queue
 from qwenlab.ui import roster, run_compare, run_queue, training_view
 from qwenlab.ui.components import NOTHING, listen, poll
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.learned_from import LearnedFrom
 from qwenlab.ui.live import LIVE
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_form import form_part
@@ -24,7 +25,7 @@ from qwenlab.ui.training_view import Readers
 
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
-    readers, queue = Readers(), Queue(lab.workspace)
+    readers, queue, learned_from = Readers(), Queue(lab.workspace), LearnedFrom(lab)
     shown, ticked, opened = gr.State(""), gr.State([]), gr.State(False)
     if isinstance(Context.block, gr.Tab):
         listen(Context.block.select, lambda: True, t, None, opened)
@@ -54,7 +55,7 @@ def build(lab: Lab, t: Translator) -> None:
         over = progress.state in ("stopped", "failed", "interrupted")
         queued = any(one.id == job.id for one in queue.waiting())
         return (
-            training_view.run_view(job, progress, t, roster.of_run(lab, job)),
+            training_view.run_view(job, progress, t, roster.of_run(lab, job), learned_from),
             gr.update(visible=running and waits is None),
             gr.update(visible=over and not queued, value=t("train_resume_after" if busy else "train_resume")),
             gr.update(visible=running and waits is not None and waits > training_view.KILL_AFTER),

@@ -20,7 +20,7 @@ from qwenlab.training.estimate import Advice, Estimate, Machine
 from qwenlab.training.forecast import Forecast, Pace
 from qwenlab.training.presets import Suggestion
 from qwenlab.training.recipe import Recipe
-from qwenlab.ui import recipe_form, training_need, training_plan
+from qwenlab.ui import recipe_form, run_details, training_need, training_plan
 from qwenlab.ui.components import duration
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
@@ -117,7 +117,7 @@ def test_model_that_cannot_be_read_is_said_and_nothing_else_is_lost() -> None:
 
 def test_form_says_how_to_start_the_same_elsewhere_and_saves_its_recipe() -> None:
     recipe = recipes.read({**presets.preset("quick", "smollm2-135m"), "data": "/d/a's <x>.json"})
-    found = training_need.elsewhere(recipe, "quick", EN)
+    found = run_details.of_form(recipe, "quick", EN)
     assert "--preset quick --model smollm2-135m --data" in words(found)
     assert "<x>" not in found
     assert 'download="recipe.json"' in found

@@ -125,6 +125,40 @@ TEXTS: dict[str, tuple[str, str]] = {
         "To hand the settings on, save them as a file; `qwenlab train FILE` reads it.",
         "要把设置交给别人，可存成文件，用 `qwenlab train 文件` 读取。",
     ),
+    "train_elsewhere_run": (
+        "Copy {recipe} (the settings) and {data} (what it learned from) out of {folder} to the other computer, "
+        "and run there in a terminal:",
+        "把 {folder} 中的 {recipe}（设置）和 {data}（所学的数据）复制到另一台电脑，然后在那里的终端运行：",
+    ),
+    "train_elsewhere_processes": (
+        "That starts all processes of one machine by itself. By hand, one line for each machine, with the run's folder "
+        "under the same path on all:",
+        "它会自动启动一台机器上的所有进程。也可以手动启动：每台机器一行，训练文件夹在各台机器上的路径须相同：",
+    ),
+    "train_machine": ("On machine {number}:", "在第 {number} 台机器上："),
+    "train_phase_machines": ("Waiting for the other machines", "正在等待其他机器"),
+    "train_waits_machines": (
+        "This run begins when {number} more machines have joined it.",
+        "还需 {number} 台机器加入，训练才会开始。",
+    ),
+    "train_waits_machines_do": (
+        "Put the folder {folder} under the same path there (a shared disk, or a copy), and run in a terminal:",
+        "请让那里以相同路径也能找到文件夹 {folder}（共享磁盘或复制），并在终端运行：",
+    ),
+    "train_learned_from": ("Data: {name}, {version}.", "数据：{name}，{version}。"),
+    "train_version": ("version {version}", "版本 {version}"),
+    "train_version_kept": ("version {version}, kept {at}", "版本 {version}（{at} 留存）"),
+    "train_data_same": ("It is unchanged since.", "此后没有改动。"),
+    "train_data_same_samples": ("Its samples are unchanged since.", "此后样本没有改动。"),
+    "train_data_edited": ("It has been edited since.", "此后已有修改。"),
+    "train_data_differs": (
+        "It has been edited since; samples that differ: {number}.",
+        "此后已有修改：{number} 个样本不同。",
+    ),
+    "train_data_gone": (
+        "It is no longer there; the run keeps its own copy.",
+        "该数据集已不存在；训练保留了自己的副本。",
+    ),
     "train_save_recipe": ("Save this recipe", "保存此配方"),
     "train_no_data": ("There is no data set yet.", "还没有数据集。"),
     "train_no_data_do": ("Make or import one in the Data tab.", "请在“数据”页新建或导入。"),
@@ -153,6 +187,17 @@ TEXTS: dict[str, tuple[str, str]] = {
         "learned what it can.",
         "模型对正确答案的“意外程度”：越低越好；曲线变平说明已学到能学的内容。",
     ),
+    "train_fact_validation": ("on samples kept out", "未参与训练的样本上"),
+    "train_fact_validation_about": (
+        "The loss on samples that are not trained: when it rises while the other falls, the model only learns the "
+        "samples by heart.",
+        "未参与训练的样本上的损失：如果它上升而另一个下降，说明模型只是在背样本。",
+    ),
+    "train_fact_rate": ("learning rate", "学习率"),
+    "train_fact_rate_about": (
+        "How far each step moves what is learned; it rises at first and falls towards the end.",
+        "每一步移动的幅度；开始时上升，临近结束时下降。",
+    ),
     "train_fact_speed": ("tokens/s", "token/秒"),
     "train_fact_memory": ("memory", "内存"),
     "train_fact_samples": ("samples", "样本"),
@@ -168,6 +213,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     "train_legend_smooth": ("smoothed", "平滑"),
     "train_legend_validation": ("on samples kept out of training", "未参与训练的样本"),
     "train_finished": ("Training has finished.", "训练已完成。"),
+    "train_early_loss": (
+        "It ended early, at step {step} of {total}: the last {looks} looks at the samples kept out brought nothing "
+        "better than a loss of {best}.",
+        "提前结束于第 {step} / {total} 步：最近 {looks} 次检查未参与训练的样本，损失都没有低于 {best}。",
+    ),
+    "train_early_score": (
+        "It ended early, at step {step} of {total}: the last {looks} tests brought nothing better than {best}.",
+        "提前结束于第 {step} / {total} 步：最近 {looks} 次测试都没有超过 {best}。",
+    ),
     "train_finished_next": ("What has it learned?", "它学到了什么？"),
     "train_next_compare": ("Compare it", "去对比"),
     "train_next_test": ("Test it", "去测试"),
@@ -198,6 +252,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "train_left_out": ("Samples left out: {number}", "被排除的样本：{number} 个"),
     "train_left_out_name": ("Sample", "样本"),
     "train_left_out_why": ("Why", "原因"),
+    "train_shortened": ("Samples shortened: {number}", "被缩短的样本：{number} 个"),
+    "train_extra_used": ("{name}: used.", "{name}：已使用。"),
+    "train_extra_not": ("{name}: not used. {reason}", "{name}：未使用。{reason}"),
+    "train_rate": ("Learning rate: {now} now", "学习率：现为 {now}"),
+    "train_rate_line": (
+        "From step {first} to step {last}; the highest is {highest}.",
+        "第 {first} 步到第 {last} 步；最高为 {highest}。",
+    ),
     "train_settings": ("Settings of this run", "本次训练的设置"),
     "train_log": ("Log", "日志"),
     "train_stop": ("Stop", "停止"),

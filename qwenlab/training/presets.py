@@ -121,7 +121,8 @@ def suggested(
 def differing(recipe: Recipe, found: dict[str, Suggestion], lengths: Sequence[int]) -> dict[str, Suggestion]:
     """Those of the suggestions that would change anything.
 
-    A larger max_length than the data needs costs nothing, so it is left alone where no sample lies in between.
+    A larger max_length than the data needs costs nothing, so it is left alone where no sample lies in between. Where
+    it is to change, micro_batch comes after it.
 
     Args:
         lengths: tokens of the samples that were counted.
@@ -135,7 +136,10 @@ def differing(recipe: Recipe, found: dict[str, Suggestion], lengths: Sequence[in
             return recipe.model_copy(update={name: value}).at_once != recipe.at_once
         return bool(getattr(recipe, name) != value)
 
-    return {name: one for name, one in found.items() if matters(name, one.value)}
+    kept = {name: one for name, one in found.items() if matters(name, one.value)}
+    if "max_length" in kept:  # how many fit at once is for that length
+        kept.pop("micro_batch", None)
+    return kept
 
 
 def _length(config: dict[str, Any], lengths: list[int]) -> Suggestion:

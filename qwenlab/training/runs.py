@@ -205,6 +205,7 @@ class Progress:
                 self._begin()
         elif kind == "encoded":
             self.samples, self.tokens, self.total = event["samples"], event["tokens"], event["steps"]
+            self.phase = "model"
             self.left_out = [(name, reason) for name, reason in event["left_out"]]
             self.left_out_zh = [(name, reason) for name, reason in event.get("left_out_zh", event["left_out"])]
             self.shortened = [(name, what) for name, what in event.get("shortened", [])]

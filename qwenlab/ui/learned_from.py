@@ -56,8 +56,8 @@ class LearnedFrom:
         if kept := next((path for path in versions(now) if path.name.endswith(f"-{digest[:12]}.json")), None):
             at = f"{datetime.fromtimestamp(kept.stat().st_mtime):%Y-%m-%d %H:%M}"
             version = t("train_version_kept", version=digest[:SHOWN_DIGITS], at=at)
-        words = t("train_learned_from", name=name, version=version)
-        return Html(f'<p class="quiet">{escape(words)} {escape(self._since(job, digest, now, t))}</p>')
+        since = self._since(job, digest, now, t)
+        return Html(f'<p class="quiet">{escape(t("train_learned_from", name=name, version=version, since=since))}</p>')
 
     def _now(self, path: Path) -> Path:
         """Where the data set is edited now: a shipped one's copy, once there is one."""

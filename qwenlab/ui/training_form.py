@@ -103,7 +103,7 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
         values = recipe_form.preset_values(name, lab.model_name())
         return values, *recipe_form.refilled(fields, typed, base, values)
 
-    def settle(*typed: Any, event: gr.EventData) -> tuple[Any, ...]:
+    def settle(event: gr.EventData, *typed: Any) -> tuple[Any, ...]:
         return tuple(recipe_form.settled(fields, typed, str((event._data or {}).get("key", ""))))
 
     shown = [data, preset, changes, advice, expect, start, after]

@@ -39,8 +39,9 @@ def need_lines(plan: Plan | None, recipe: Recipe, t: Translator, alone: bool = T
     return Html(
         _facts(facts)
         + memory_bar(expected.need, expected.machine, t)
-        + _judged(expected, t)
         + _remedy(expected, t)
+        + _judged(expected, t)
+        + (Html(f'<p class="quiet">{escape(t("train_machines_first"))}</p>') if recipe.machines > 1 else NOTHING)
         + (_tight(expected, t) if alone else NOTHING)
     )
 
@@ -67,8 +68,8 @@ def _remedy(expected: Forecast, t: Translator) -> Html:
     need = expected.need
     if need.fits:
         return NOTHING
-    has = _gb(USABLE * expected.machine.memory_bytes)
-    what = t("train_not_fitting", has=has)
+    has = expected.machine.memory_bytes
+    what = t("train_not_fitting", most=_gb(USABLE * has), has=_gb(has))
     if need.advice is None:
         return notice("bad", what, t("train_not_fitting_ever"))
     titles = {field.name: field.title for field in form_fields(t.language, ())}

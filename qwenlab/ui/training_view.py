@@ -43,7 +43,7 @@ STATE_KINDS: dict[State, str] = {
     "interrupted": "warn",
 }
 LISTED_RUNS = 30
-PHASES = {"loading": "train_phase_loading", "encoding": "train_phase_encoding"}
+PHASES = {"encoding": "train_phase_encoding", "model": "train_phase_model"}
 KILL_AFTER = 10.0
 """Seconds a person waits for a worker to stop before it can be ended at once."""
 
@@ -153,10 +153,11 @@ def _bar(job: Job, progress: Progress, recipe: Recipe, t: Translator) -> Html:
         kind = {"finished": "ok", "failed": "bad"}.get(progress.state, "none")
         return progress_bar(t, fraction or 0.0, words, kind=kind)
     heard = progress.heard >= _started(job)  # else all that is known is from before a resume
+    if stop_waits(job) is not None:
+        words = t("train_phase_stopping", step=progress.step, total=total) if total else t("train_phase_ending")
+        return progress_bar(t, fraction, words)
     if recipe.machines > 1 and (not heard or progress.phase == "loading"):
         return Html(progress_bar(t, None, t("train_phase_machines")) + run_details.other_machines(job, recipe, t))
-    if stop_waits(job) is not None:
-        return progress_bar(t, fraction, t("train_phase_stopping", step=progress.step, total=total))
     phase = progress.phase if heard else ""
     words = t("train_phase_training", step=progress.step, total=total)
     if phase != "training":
@@ -275,7 +276,7 @@ def _tick(job: Job, ticked: bool, full: bool, t: Translator) -> Html:
 
 def _run_row(job: Job, progress: Progress, shown: bool, t: Translator) -> list[object]:
     try:
-        model = model_title(runs.recipe_of(job).model)
+        model = Path(runs.recipe_of(job).model).name
     except QwenlabError:
         model = "?"
     name = f"<b>{escape(job.id)}</b>" if shown else escape(job.id)
@@ -283,4 +284,5 @@ def _run_row(job: Job, progress: Progress, shown: bool, t: Translator) -> list[o
     loss = progress.losses.get(progress.step)
     steps = f"{progress.step:,} / {progress.total:,}" if progress.total else ""
     state = state_badge(progress.state, t)
-    return [button, state, model, steps, "" if loss is None else loss_words(loss), when(job)]
+    shortly = when(job).partition("-")[2]  # the year would push the column out of sight
+    return [button, state, model, steps, "" if loss is None else loss_words(loss), shortly]

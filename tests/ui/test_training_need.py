@@ -179,6 +179,7 @@ def test_click_that_says_nothing_allowed_changes_nothing(key: str) -> None:
         ({"max_length": 1024}, [100, 1000], {"max_length": 256}, ["max_length"]),
         ({"batch_size": 2, "micro_batch": 8}, [100], {"micro_batch": 2}, []),
         ({"batch_size": 8, "micro_batch": 4}, [100], {"micro_batch": 2}, ["micro_batch"]),
+        ({"max_length": 256, "micro_batch": 1}, [356], {"max_length": 384, "micro_batch": 4}, ["max_length"]),
         ({"epochs": 2}, [100], {"epochs": 2.0}, []),
         ({"epochs": 2}, [100], {"epochs": 4.0}, ["epochs"]),
     ],

@@ -82,8 +82,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "train_part_activations": ("samples in work", "正在计算的样本"),
     "train_part_logits": ("answers in work", "正在计算的回答"),
     "train_not_fitting": (
-        "It cannot be started so: a run may take {has} GB here, the rest is for the system.",
-        "这样无法开始：训练最多可用 {has} GB，其余留给系统。",
+        "Too big for this computer: a run may take {most} of its {has} GB, the rest is for the system.",
+        "这台电脑放不下：训练最多可用 {most} GB（共 {has} GB），其余留给系统。",
     ),
     "train_not_fitting_do": ("The smallest change that makes it fit:", "改动最小的办法："),
     "train_not_fitting_ever": (
@@ -122,8 +122,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "在终端里做同样的训练；在本机，或在装有 Qwenlab、模型和数据的另一台电脑上：",
     ),
     "train_elsewhere_file": (
-        "To hand the settings on, save them as a file; `qwenlab train FILE` reads it.",
-        "要把设置交给别人，可存成文件，用 `qwenlab train 文件` 读取。",
+        "Or hand the settings on as a file, which qwenlab train FILE reads:",
+        "也可以把设置存成文件交给别人，用 qwenlab train 文件名 读取：",
     ),
     "train_elsewhere_run": (
         "Copy {recipe} (the settings) and {data} (what it learned from) out of {folder} to the other computer, "
@@ -135,17 +135,21 @@ TEXTS: dict[str, tuple[str, str]] = {
         "under the same path on all:",
         "它会自动启动一台机器上的所有进程。也可以手动启动：每台机器一行，训练文件夹在各台机器上的路径须相同：",
     ),
+    "train_machines_first": (
+        "It needs more machines than this one: press Start, then the run shows what to run on each of the others.",
+        "还需要其他机器：点“开始训练”后，会显示要在每台机器上运行的命令。",
+    ),
     "train_machine": ("On machine {number}:", "在第 {number} 台机器上："),
     "train_phase_machines": ("Waiting for the other machines", "正在等待其他机器"),
     "train_waits_machines": (
-        "This run begins when {number} more machines have joined it.",
-        "还需 {number} 台机器加入，训练才会开始。",
+        "Machines that must join before this run begins: {number}.",
+        "还有 {number} 台机器要加入，训练才会开始。",
     ),
     "train_waits_machines_do": (
         "Put the folder {folder} under the same path there (a shared disk, or a copy), and run in a terminal:",
         "请让那里以相同路径也能找到文件夹 {folder}（共享磁盘或复制），并在终端运行：",
     ),
-    "train_learned_from": ("Data: {name}, {version}.", "数据：{name}，{version}。"),
+    "train_learned_from": ("Data: {name}, {version}. {since}", "数据：{name}，{version}。{since}"),
     "train_version": ("version {version}", "版本 {version}"),
     "train_version_kept": ("version {version}, kept {at}", "版本 {version}（{at} 留存）"),
     "train_data_same": ("It is unchanged since.", "此后没有改动。"),
@@ -174,10 +178,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请点左侧的“开始训练”。训练会为模型添加一个小的适配器（学到的内容单独成文件），模型本身不变。"
         "可以随时关闭此页面，训练会继续进行。",
     ),
-    "train_phase_loading": ("Loading the model", "正在载入模型"),
     "train_phase_encoding": ("Turning samples into tokens", "正在把样本转换为 token"),
+    "train_phase_model": ("Loading the model; the first step takes longest", "正在载入模型；第一步最慢"),
     "train_phase_waiting": ("Starting", "正在启动"),
     "train_phase_training": ("Training: step {step} of {total}", "训练中：第 {step} / {total} 步"),
+    "train_phase_ending": ("Stopping", "正在停止"),
     "train_phase_stopping": ("Saving and stopping: step {step} of {total}", "正在保存并停止：第 {step} / {total} 步"),
     "train_done_steps": ("Step {step} of {total}", "第 {step} / {total} 步"),
     "train_took": ("{words}, {time}", "{words}，用时 {time}"),
@@ -187,7 +192,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "learned what it can.",
         "模型对正确答案的“意外程度”：越低越好；曲线变平说明已学到能学的内容。",
     ),
-    "train_fact_validation": ("on samples kept out", "未参与训练的样本上"),
+    "train_fact_validation": ("loss on samples kept out", "未参与训练样本的损失"),
     "train_fact_validation_about": (
         "The loss on samples that are not trained: when it rises while the other falls, the model only learns the "
         "samples by heart.",

@@ -160,6 +160,7 @@ class Progress:
         saved: the step of the last checkpoint.
         heard: when the newest event was written, in seconds since the epoch.
         starts: how often a process was started for it; more than once after a resume.
+        left_out_number, shortened_number: how many samples; those that follow name the first thousand.
         left_out: (sample id, reason) of what could not be trained; left_out_zh: the same in Chinese.
         shortened: (sample id, what was dropped) of samples trained without their oldest turns; the same.
         extras: what the event "extras" said of each optional package: name, used, reason, reason_zh.
@@ -181,6 +182,8 @@ class Progress:
     memory_bytes: int = 0
     samples: int = 0
     tokens: int = 0
+    left_out_number: int = 0
+    shortened_number: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
     left_out_zh: list[tuple[str, str]] = field(default_factory=list)
     shortened: list[tuple[str, str]] = field(default_factory=list)
@@ -210,6 +213,8 @@ class Progress:
             self.left_out_zh = [(name, reason) for name, reason in event.get("left_out_zh", event["left_out"])]
             self.shortened = [(name, what) for name, what in event.get("shortened", [])]
             self.shortened_zh = [(name, what) for name, what in event.get("shortened_zh", [])]
+            self.left_out_number = event.get("left_out_number", len(self.left_out))
+            self.shortened_number = event.get("shortened_number", len(self.shortened))
         elif kind == "step":
             self._step(event)
         elif kind == "validation":

@@ -14,19 +14,24 @@ from qwenlab.ui.recipe_form import form_fields, number, value_words
 from qwenlab.ui.texts import Translator
 
 MOST_POINTS = 300
+LISTED = 100
 
 
 def left_out(progress: Progress, t: Translator) -> Html:
     """Samples that were not trained, and those that lost their oldest turns, each with the reason."""
     zh = t.language == "zh"
     parts = (
-        ("left_out", "train_left_out", progress.left_out_zh if zh else progress.left_out),
-        ("shortened", "train_shortened", progress.shortened_zh if zh else progress.shortened),
+        ("train_left_out", progress.left_out_number, progress.left_out_zh if zh else progress.left_out),
+        ("train_shortened", progress.shortened_number, progress.shortened_zh if zh else progress.shortened),
     )
-    heads = [t("train_left_out_name"), t("train_left_out_why")]
-    return Html(
-        "".join(fold(name, t(key, number=f"{len(rows):,}"), table(heads, rows)) for name, key, rows in parts if rows)
-    )
+    found = ""
+    for key, all_, rows in parts:
+        if rows:
+            inner: str = table([t("train_left_out_name"), t("train_left_out_why")], rows[:LISTED])
+            if all_ > LISTED:
+                inner += f'<p class="quiet">{escape(t("train_left_out_more", number=f"{all_ - LISTED:,}"))}</p>'
+            found += fold(key, t(key, number=f"{all_:,}"), inner)
+    return Html(found)
 
 
 def settings(recipe: Recipe, progress: Progress, t: Translator) -> Html:

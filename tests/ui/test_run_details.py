@@ -161,6 +161,17 @@ def test_shortened_samples_are_listed_in_the_page_s_language(tmp_path: Path) -> 
     assert "<b><" not in training_view.run_view(job, Readers().look(job), EN)
 
 
+def test_long_list_of_samples_is_cut_and_counted_whole(tmp_path: Path) -> None:
+    job = a_run(tmp_path / "run-1")
+    listed = {"left_out": [[f"s{at}", "too long"] for at in range(1000)], "left_out_number": 2345}
+    job.report("encoded", samples=20, tokens=1, trained_tokens=1, steps=10, **listed)
+    said = shown(job)
+    assert "Samples left out: 2,345" in said
+    assert "and 2,245 more" in said
+    assert "s99" in said
+    assert "s100" not in said
+
+
 def test_packages_say_whether_they_are_used_or_why_not(tmp_path: Path) -> None:
     job = a_run(tmp_path / "run-1")
     job.report("extras", name="flash-attn", used=False, reason="No card.", reason_zh="没有显卡。")

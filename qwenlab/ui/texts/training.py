@@ -257,6 +257,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "train_left_out": ("Samples left out: {number}", "被排除的样本：{number} 个"),
     "train_left_out_name": ("Sample", "样本"),
     "train_left_out_why": ("Why", "原因"),
+    "train_left_out_more": ("and {number} more", "另有 {number} 个"),
     "train_shortened": ("Samples shortened: {number}", "被缩短的样本：{number} 个"),
     "train_extra_used": ("{name}: used.", "{name}：已使用。"),
     "train_extra_not": ("{name}: not used. {reason}", "{name}：未使用。{reason}"),

@@ -12,7 +12,8 @@ from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.jobs import Job, State
 from qwenlab.models import catalogue
-from qwenlab.training import launch, methods
+from qwenlab.models import folder as model_folder
+from qwenlab.training import endings, launch, methods
 from qwenlab.training import recipe as recipes
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import SHIPPED, Workspace
@@ -24,8 +25,8 @@ def create(workspace: Workspace, recipe: Recipe) -> Job:
     Raises:
         QwenlabError: when the model or the data set cannot be used, or a package that the method needs is missing.
     """
-    methods.check(recipe)
     base = catalogue.locate(workspace, recipe.model)
+    methods.check(recipe, base)
     data = find_data(workspace, recipe.data)
     speaks: list[Any] = list(recipe.languages or catalogue.languages(recipe.model))
     everything = DataSet.open(data)
@@ -87,7 +88,7 @@ def start(job: Job) -> None:
         QwenlabError: when it already runs, or a package that its method needs is missing.
     """
     recipe = recipe_of(job)
-    methods.check(recipe)
+    methods.check(recipe, base_of(job))
     address, port = launch.here(recipe)
     job.start("train", launch.arguments(recipe, job.folder, 0, address, port))
 
@@ -149,6 +150,9 @@ class Progress:
         eta_seconds: None before the first steps are timed.
         left_out: (sample id, reason) of what could not be trained; left_out_zh: the same in Chinese.
         shortened: (sample id, what was dropped) of samples trained without their oldest turns; the same.
+        longest, longest_answer: most tokens of a sample, and most that are trained.
+        damaged: what was found damaged on the disk at the last resume, in a sentence; damaged_zh: the same.
+        reason, remedy: why it failed and what to do; of an interrupted run what is likely, if anything is.
     """
 
     state: State = "new"
@@ -166,6 +170,10 @@ class Progress:
     left_out_zh: list[tuple[str, str]] = field(default_factory=list)
     shortened: list[tuple[str, str]] = field(default_factory=list)
     shortened_zh: list[tuple[str, str]] = field(default_factory=list)
+    longest: int = 0
+    longest_answer: int = 0
+    damaged: str = ""
+    damaged_zh: str = ""
     seconds: float = 0.0
     phase: str = ""
     reason: str = ""
@@ -178,12 +186,17 @@ class Progress:
         kind = event.get("event")
         if kind == "phase":
             self.phase = event["name"]
+            if self.phase == "loading":  # a new attempt
+                self.damaged = self.damaged_zh = ""
+        elif kind == "damaged":
+            self.damaged, self.damaged_zh = event["words"], event["words_zh"]
         elif kind == "encoded":
             self.samples, self.tokens, self.total = event["samples"], event["tokens"], event["steps"]
             self.left_out = [(name, reason) for name, reason in event["left_out"]]
             self.left_out_zh = [(name, reason) for name, reason in event.get("left_out_zh", event["left_out"])]
             self.shortened = [(name, what) for name, what in event.get("shortened", [])]
             self.shortened_zh = [(name, what) for name, what in event.get("shortened_zh", [])]
+            self.longest, self.longest_answer = event.get("longest", 0), event.get("longest_answer", 0)
         elif kind == "step":
             self.step, self.total = event["step"], event["total"]
             for later in [step for step in self.losses if step > self.step]:
@@ -197,8 +210,13 @@ class Progress:
         elif kind == "timing":
             self.seconds += event["seconds"]  # a resumed run has several
         elif kind in ("finished", "stopped", "failed"):
-            self.reason, self.remedy, self.phase = event.get("reason", ""), event.get("remedy", ""), ""
-            self.reason_zh, self.remedy_zh = event.get("reason_zh", ""), event.get("remedy_zh", "")
+            self.phase = ""
+            self.tell(event)
+
+    def tell(self, words: dict[str, Any]) -> None:
+        """Take over reason and remedy, in both languages, from an event or a final marker."""
+        self.reason, self.remedy = words.get("reason", ""), words.get("remedy", "")
+        self.reason_zh, self.remedy_zh = words.get("reason_zh", ""), words.get("remedy_zh", "")
 
 
 class Reader:
@@ -215,8 +233,31 @@ class Reader:
         events, self._offset = self.job.events(self._offset)
         for event in events:
             self.progress.take(event)
+        if state != self.progress.state:
+            self._explain(state)
         self.progress.state = state
         return self.progress
+
+    def _explain(self, state: State) -> None:
+        """Say why a run ended where its events do not: on a full disk, or when it vanished."""
+        if state == "interrupted":
+            likely = self._likely()
+            zh = likely.say("zh") if likely else ("", "")
+            what = {"reason": likely.what, "remedy": likely.remedy} if likely else {}
+            self.progress.tell({**what, "reason_zh": zh[0], "remedy_zh": zh[1]})
+        elif state == "failed" and not self.progress.reason:
+            self.progress.tell(self.job.outcome() or {})
+
+    def _likely(self) -> QwenlabError | None:
+        seen = self.progress
+        try:
+            recipe, config = recipe_of(self.job), model_folder.read_config(base_of(self.job))
+        except QwenlabError:
+            return None
+        log = self.job.log_tail(500)  # its very last words
+        return endings.of_interrupted(
+            self.job.folder, log, seen.memory_bytes, recipe, config, seen.longest, seen.longest_answer
+        )
 
 
 def progress(job: Job) -> Progress:

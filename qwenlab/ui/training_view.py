@@ -76,6 +76,7 @@ def run_view(job: Job, progress: Progress, t: Translator, kept: Sequence[Entrant
         f'<span class="quiet">{escape(model_title(recipe.model))}, {escape(Path(recipe.data).name)}, '
         f"{escape(when(job))}</span></div>"
     )
+    head += _damaged(progress, t)
     curve = loss_curve(progress.losses, progress.validation, t) if len(progress.losses) > 1 else NOTHING
     return Html(
         f'<div class="run">{head}{_bar(job, progress, t)}{_ending(job, progress, t)}{_facts(progress, t)}{curve}'
@@ -163,13 +164,20 @@ def _ending(job: Job, progress: Progress, t: Translator) -> Html:
         keys = ("train_stopped", "train_stopped_do") if saved else ("train_stopped_early", "train_stopped_early_do")
         return notice("warn", t(keys[0]), t(keys[1]))
     if progress.state == "interrupted":
+        likely = " ".join(ended_words(vars(progress), t)).strip()
         if saved is None:
-            return notice("warn", t("train_interrupted"), t("train_interrupted_start"))
+            return notice("warn", t("train_interrupted"), f"{t('train_interrupted_start')} {likely}")
         step = saved.name.rpartition("-")[2]
-        return notice("warn", t("train_interrupted"), t("train_interrupted_do", step=step))
+        return notice("warn", t("train_interrupted"), f"{t('train_interrupted_do', step=step)} {likely}")
     if (stop_waits(job) or 0) > KILL_AFTER:
         return notice("warn", t("train_kill_about"))
     return NOTHING
+
+
+def _damaged(progress: Progress, t: Translator) -> Html:
+    """What the last resume found broken on the disk, and what it did."""
+    words = progress.damaged_zh if t.language == "zh" else progress.damaged
+    return notice("warn", words, t("train_damaged_do")) if words else NOTHING
 
 
 def goto(tab: str, words: str) -> str:

@@ -61,8 +61,9 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it says it was raised from."""
+    """The error and what it was raised from, without our own sentences: those may speak of memory and disks."""
     one: BaseException | None = error
     while one is not None:
-        yield one
+        if not isinstance(one, QwenlabError):
+            yield one
         one = one.__cause__

@@ -40,9 +40,10 @@ def quantized(folder: Path) -> str:
     """How the folder's weights are quantized, such as "gptq"; empty when they are not.
 
     Raises:
-        QwenlabError: missing or broken config.json, or another family.
+        QwenlabError: missing or broken config.json.
     """
-    return str((read_config(folder).get("quantization_config") or {}).get("quant_method", ""))
+    config = files.read_json(folder / "config.json")
+    return str((config.get("quantization_config") or {}).get("quant_method", ""))
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -37,11 +37,9 @@ def out_of_memory(recipe: Recipe, config: dict[str, Any], longest: int, answer: 
         longest: tokens of the longest sample; 0 when it is not known.
         answer: most trained tokens of a sample; 0 when it is not known.
     """
-    what = ("The GPU ran out of memory.", "GPU 显存不足。")
-    if device == "cpu":
-        what = ("The machine ran out of memory.", "内存不足。")
+    where, where_zh = ("GPU", "GPU 显存") if device == "cuda" else ("machine", "内存")
     change = less_memory(recipe, config, longest, answer, device)
-    return QwenlabError(what[0], change[0], zh=(what[1], change[1]))
+    return QwenlabError(f"The {where} ran out of memory.", change[0], zh=(f"{where_zh}不足。", change[1]))
 
 
 def less_memory(
@@ -57,7 +55,7 @@ def less_memory(
             change = named(advice.changes)
             return (
                 f"Set {change[0]} and start a new run; or close other programs and resume this one.",
-                f"请把{change[1]}后新建训练；或关闭其他程序，然后继续本次训练。",
+                f"请把{change[1]} 后新建训练；或关闭其他程序，然后继续本次训练。",
             )
     return "Close other programs and resume, or choose a smaller model.", "请关闭其他程序后继续，或选择更小的模型。"
 

@@ -245,6 +245,8 @@ class Reader:
             zh = likely.say("zh") if likely else ("", "")
             what = {"reason": likely.what, "remedy": likely.remedy} if likely else {}
             self.progress.tell({**what, "reason_zh": zh[0], "remedy_zh": zh[1]})
+        elif state == "running":
+            self.progress.tell({})
         elif state == "failed" and not self.progress.reason:
             self.progress.tell(self.job.outcome() or {})
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,12 @@ needs_bitsandbytes = pytest.mark.skipif(
 )
 
 
+def base_of(folder: Path, **more: object) -> Path:
+    """A model folder as far as anybody looks before it is loaded."""
+    files.write_json(folder / "config.json", {"model_type": "llama", **more})
+    return folder
+
+
 def run(workspace: Workspace, data: Path, **changes: object) -> Job:
     """A finished run of four steps."""
     values = {"model": "smollm2-135m", "data": str(data), "epochs": 20, "max_steps": 4, "batch_size": 4, "warmup": 0}
@@ -37,20 +45,46 @@ def run(workspace: Workspace, data: Path, **changes: object) -> Job:
     ("package", "changes"), [("bitsandbytes", {"method": "qlora"}), ("deepspeed", {"sharding": "zero2"})]
 )
 def test_missing_package_is_named_before_a_run_is_made(
-    package: str, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+    package: str, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch, workspace: Workspace, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)  # Python's own way to say that it is not there
     with pytest.raises(QwenlabError, match=package) as caught:
-        runs.create(workspace, recipes.read(changes))
+        runs.create(workspace, recipes.read({"model": str(base_of(tmp_path)), **changes}))
     assert "requirements-gpu.txt" in caught.value.remedy
     assert package in caught.value.say("zh")[0]
     assert list(workspace.runs.iterdir()) == []
 
 
-def test_plain_lora_needs_no_extra_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("bitsandbytes", "deepspeed"):
+def test_plain_lora_needs_no_extra_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for package in ("bitsandbytes", "deepspeed", "gptqmodel"):
         monkeypatch.setitem(sys.modules, package, None)
-    methods.check(recipes.read({}))
+    methods.check(recipes.read({}), base_of(tmp_path))
+
+
+@pytest.mark.parametrize("package", ["gptqmodel", "optimum"])
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_gptq_base_needs_its_own_packages_and_not_bitsandbytes(
+    package: str, method: str, monkeypatch: pytest.MonkeyPatch, workspace: Workspace, tmp_path: Path
+) -> None:
+    for name in (package, "bitsandbytes"):
+        monkeypatch.setitem(sys.modules, name, None)
+    other = {"gptqmodel": "optimum", "optimum": "gptqmodel"}[package]
+    stand_in = types.ModuleType(other)
+    stand_in.__spec__ = importlib.machinery.ModuleSpec(other, None)
+    monkeypatch.setitem(sys.modules, other, stand_in)
+    base = base_of(tmp_path, quantization_config={"quant_method": "gptq", "bits": 4})
+    with pytest.raises(QwenlabError, match=f"needs the package {package}") as caught:
+        runs.create(workspace, recipes.read({"model": str(base), "method": method}))
+    assert "requirements-gptq.txt" in caught.value.remedy
+    assert package in caught.value.say("zh")[0]
+    assert list(workspace.runs.iterdir()) == []
+
+
+def test_weights_of_a_quantized_model_cannot_be_trained(workspace: Workspace, tmp_path: Path) -> None:
+    base = base_of(tmp_path, quantization_config={"quant_method": "gptq", "bits": 4})
+    with pytest.raises(QwenlabError, match="only an adapter") as caught:
+        runs.create(workspace, recipes.read({"model": str(base), "method": "full"}))
+    assert "qlora" in caught.value.say("zh")[1]
 
 
 @pytest.mark.parametrize(("sharding", "stage"), [("zero2", 2), ("zero3", 3)])

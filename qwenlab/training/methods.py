@@ -1,4 +1,7 @@
-"""The ways to train: a LoRA adapter, the same beside a 4-bit base, or all weights; sharded by DeepSpeed or not."""
+"""The ways to train: a LoRA adapter, the same beside a 4-bit base, or all weights; sharded by DeepSpeed or not.
+
+A base that is quantized already, with GPTQ as Qwen's own Int4 models are, is trained beside as it is.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def load(base: Path, recipe: Recipe, dtype: Any) -> loading.LoadedModel:
     """
     import torch
 
-    if recipe.method == "qlora":
+    if recipe.method == "qlora" and not model_folder.quantized(base):
         return _load_in_4_bit(base, dtype)
     return loading.load(base, torch.float32 if recipe.method == "full" else dtype)
 

@@ -18,8 +18,14 @@ from qwenlab.training import recipe as recipes
 from qwenlab.training.estimate import Machine
 
 QWEN = {
-    **{"model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_attention_heads": 14},
-    **{"num_key_value_heads": 2, "num_hidden_layers": 24, "vocab_size": 151936, "tie_word_embeddings": True},
+    "model_type": "qwen2",
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "num_hidden_layers": 24,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
 }
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -52,7 +58,9 @@ def test_out_of_memory_on_a_gpu_says_so() -> None:
     [
         MemoryError(),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to ..."
+        ),
         RuntimeError("std::bad_alloc"),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
@@ -135,5 +143,7 @@ def test_what_was_likely_is_forgotten_once_it_runs_again(vanished: Job) -> None:
 
 
 def test_reason_is_read_from_the_marker_where_the_disk_had_no_room_for_the_event(vanished: Job) -> None:
-    files.write_json(vanished.folder / "done.json", {"state": "failed", "reason": "The disk is full.", "remedy": "Free."})
+    files.write_json(
+        vanished.folder / "done.json", {"state": "failed", "reason": "The disk is full.", "remedy": "Free."}
+    )
     assert runs.progress(vanished).reason == "The disk is full."

@@ -12,6 +12,8 @@ import pytest
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.export.gptq import gptq_missing, quantize_gptq
+from qwenlab.export.merge import merge
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, loading
 from qwenlab.models import folder as model_folder
@@ -167,3 +169,20 @@ def test_4_bit_base_is_small_and_computes_only_the_wanted_logits(smollm2: Path) 
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(input_ids=torch.tensor([[1, 2, 3, 4]]), logits_to_keep=torch.tensor([1, 3])).logits
     assert logits.shape[:2] == (1, 2)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(bool(gptq_missing()), reason=gptq_missing() or "GPTQModel is here")
+def test_adapter_trains_beside_a_gptq_base_and_is_not_merged_into_it(
+    session_workspace: Workspace, tiny_data: Path, smollm2: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "int4"
+    quantize_gptq(smollm2, base, [f"The {colour} kettle costs 20 pounds." for colour in "abcdefgh"])
+    job = run(session_workspace, tiny_data, model=str(base), languages=["en"], method="qlora", max_steps=3)
+    losses = list(runs.progress(job).losses.values())
+    assert losses[-1] < losses[0] * 0.9
+    adapter = adapters.of_run(job.folder)
+    assert loading.load(base).attach(adapter)
+    with pytest.raises(QwenlabError, match="cannot be merged") as caught:
+        merge(base, adapter, tmp_path / "merged")
+    assert "量化" in caught.value.say("zh")[0]

@@ -23,8 +23,8 @@ from qwenlab.workspace import Workspace
 
 FIRST, SECOND = "qwenlab-1", "qwenlab-2"
 ADDRESS = {FIRST: "10.77.0.1", SECOND: "10.77.0.2"}
-IN_FLOAT32 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-"""As in test_training_run."""
+IN_FLOAT32 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_WAIT_POLICY": "PASSIVE"}
+"""As in test_training_run; and both machines compute on the same cores, so none may spin while it waits."""
 
 
 def ip(words: str) -> str:

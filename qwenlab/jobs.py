@@ -41,6 +41,10 @@ MARKER = "done.json"
 ROOM = "room"
 ROOM_BYTES = 16384
 """Far more than any final marker has."""
+ENDING_SECONDS = 40.0
+"""More than torch's launcher gives its workers to end."""
+STARTING_SECONDS = 30.0
+"""Within which a worker that can work has claimed its folder."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -69,17 +73,37 @@ class Job:
                 "Wait for it, or stop it first.",
                 zh=(f"{self.id} 正在运行。", "请等它结束，或先停止它。"),
             )
+        self._wait_for_the_last()
         self._prepare(kind, argv)
-        with (self.folder / "log.txt").open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-            )
+        files.write_json(self.folder / "pid", {"starting": time.time()})
+        try:
+            with (self.folder / "log.txt").open("ab") as log:
+                worker = subprocess.Popen(
+                    [sys.executable, "-m", *argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+                )
+        except OSError:
+            (self.folder / "pid").unlink(missing_ok=True)
+            raise
         self._write_pid(worker.pid)
+
+    def _wait_for_the_last(self) -> None:
+        """Wait until the attempt before, whose end is told, has really ended: it might spoil what the next one writes.
+
+        Raises:
+            QwenlabError: when it does not end.
+        """
+        last = self._process()
+        if last is not None and psutil.wait_procs([last], timeout=ENDING_SECONDS)[1]:
+            raise QwenlabError(
+                f"{self.id} is still ending.",
+                "Try again in a minute.",
+                zh=(f"{self.id} 尚未完全结束。", "请一分钟后重试。"),
+            )
 
     def _prepare(self, kind: str, argv: Sequence[str]) -> None:
         """Make the folder as every attempt finds it."""
@@ -94,7 +118,7 @@ class Job:
         done = self.outcome()
         if done:
             return done["state"]
-        if self._alive():
+        if self._alive() or self._starting():
             return "running"
         return "interrupted" if (self.folder / "job.json").exists() else "new"
 
@@ -242,6 +266,14 @@ class Job:
 
     def _alive(self) -> bool:
         return self._process() is not None
+
+    def _starting(self) -> bool:
+        """Whether a worker may just be beginning whose id is not noted: who started it was killed in that moment."""
+        try:
+            since = json.loads((self.folder / "pid").read_text(encoding="utf-8"))["starting"]
+            return 0 <= time.time() - since < STARTING_SECONDS
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
 
 def _birth(pid: int) -> str:

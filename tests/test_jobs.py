@@ -84,11 +84,19 @@ def test_worker_started_by_hand_is_found_and_begins_anew(job: Job) -> None:
         job.claim("train", ["worker"], os.getppid())
 
 
+def test_worker_that_never_claimed_its_folder_is_given_up(job: Job) -> None:
+    job.folder.mkdir()
+    files.write_json(job.folder / "job.json", {})
+    files.write_json(job.folder / "pid", {"starting": time.time() - 31})
+    assert job.state() == "interrupted"
+
+
 def test_lab_that_died_before_it_noted_the_worker_changes_nothing(job: Job) -> None:
     job.start("test", SLEEP)
     started = files.read_json(job.folder / "job.json")
     pid = files.read_json(job.folder / "pid")["pid"]
-    (job.folder / "pid").unlink()
+    files.write_json(job.folder / "pid", {"starting": time.time()})
+    assert job.state() == "running", "it may be about to claim its folder"
     job.claim("test", SLEEP, pid)  # by the worker
     assert job.state() == "running"
     assert files.read_json(job.folder / "job.json") == started

@@ -6,6 +6,7 @@ A base that is quantized already, with GPTQ as Qwen's own Int4 models are, is tr
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,9 +165,23 @@ def deepspeed(recipe: Recipe) -> dict[str, Any] | None:
 
 
 def join(recipe: Recipe) -> None:
-    """Let DeepSpeed take over the processes that have met; without it ZeRO-3 would load the model unshared."""
+    """Let DeepSpeed take over the processes that have met; without it ZeRO-3 would load the model unshared.
+
+    Raises:
+        QwenlabError: on a CPU without a C++ compiler.
+    """
     if recipe.sharding == "none":
         return
+    compiler = os.environ.get("CXX", "c++")
+    if precision.device() == "cpu" and shutil.which(compiler) is None:
+        raise QwenlabError(
+            f"DeepSpeed builds a small part of itself on this machine, and there is no C++ compiler ({compiler}).",
+            "Install one (Debian or Ubuntu: g++ and python3-dev), or set sharding to none.",
+            zh=(
+                f"DeepSpeed 需要在本机编译一小部分代码，但没有 C++ 编译器（{compiler}）。",
+                "请安装编译器（Debian 或 Ubuntu：g++ 和 python3-dev），或把“分片”设为 none。",
+            ),
+        )
     from deepspeed import comm
 
     comm.init_distributed(auto_mpi_discovery=False)

@@ -109,6 +109,15 @@ def test_extras_say_why_they_are_not_used() -> None:
 
 
 @pytest.mark.model
+def test_sharding_without_a_compiler_is_refused_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    methods.join(recipes.read({}))
+    with pytest.raises(QwenlabError, match="no C\\+\\+ compiler") as caught:
+        methods.join(recipes.read({"sharding": "zero2"}))
+    assert "g++" in caught.value.say("zh")[1]
+
+
+@pytest.mark.model
 def test_attention_only_adapts_nothing_else(session_workspace: Workspace, tiny_data: Path) -> None:
     job = run(session_workspace, tiny_data, target="attention", max_steps=1)
     config = files.read_json(adapters.of_run(job.folder) / "adapter_config.json")

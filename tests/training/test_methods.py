@@ -186,7 +186,8 @@ def test_adapter_trains_beside_a_gptq_base_and_is_not_merged_into_it(
     session_workspace: Workspace, tiny_data: Path, smollm2: Path, tmp_path: Path
 ) -> None:
     base = tmp_path / "int4"
-    quantize_gptq(smollm2, base, [f"The {colour} kettle costs 20 pounds." for colour in "abcdefgh"])
+    texts = [f"I would like kettle number {number}; it costs 20 pounds. " * 8 for number in range(8)]
+    quantize_gptq(smollm2, base, texts)
     job = run(session_workspace, tiny_data, model=str(base), languages=["en"], method="qlora", max_steps=3)
     losses = list(runs.progress(job).losses.values())
     assert losses[-1] < losses[0] * 0.9

@@ -114,8 +114,13 @@ class Follower(Job):
     def finish(self, state: Outcome, failure: QwenlabError | None = None) -> None:
         """Say why the run failed where the first process does not; success is for the first to tell."""
         time.sleep(3)  # what all fail for alike is told by the first
-        if failure and self.outcome() is None:
+        if failure and self.outcome() is None and self._mine():
             Job(self.folder).finish(state, failure)
+
+    def _mine(self) -> bool:
+        """Whether no other attempt works on the folder, as when a person started the same run twice."""
+        known = self._process() if os.environ.get("GROUP_RANK") == "0" else None  # other machines know no such process
+        return known is None or known.pid == os.getppid()
 
 
 @dataclass(frozen=True)

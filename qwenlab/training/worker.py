@@ -49,7 +49,7 @@ def main() -> int:
         with contextlib.suppress(OSError):  # the log's disk may be full
             traceback.print_exc()
         traceback.clear_frames(error.__traceback__)  # they hold the model, and memory may be what lacks
-        _fail(job, world, _reason(job, world, error), found)
+        _fail(job, world, reason(job, world, error), found)
         return 2
     job.report("timing", seconds=time.monotonic() - began)
     if world.first:
@@ -58,7 +58,7 @@ def main() -> int:
     return 0
 
 
-def _reason(job: Job, world: launch.World, error: BaseException) -> QwenlabError:
+def reason(job: Job, world: launch.World, error: BaseException) -> QwenlabError:
     """What is to be told of a failure."""
     if world.size > 1 and any(words in str(error) for words in CLOSED):
         return PEER_LOST
@@ -75,10 +75,10 @@ def _reason(job: Job, world: launch.World, error: BaseException) -> QwenlabError
     return failures.explain(error)
 
 
-def _fail(job: Job, world: launch.World, reason: QwenlabError, found: dict[str, str]) -> None:
+def _fail(job: Job, world: launch.World, why: QwenlabError, found: dict[str, str]) -> None:
     """Tell why the run ended, unless the process that ended it has told so."""
-    if reason is not PEER_LOST or job.outcome() is None:
-        job.finish("failed", reason)
+    if why is not PEER_LOST or job.outcome() is None:
+        job.finish("failed", why)
     if world.first:
         queue.go_on(job, found)
 

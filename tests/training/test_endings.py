@@ -13,9 +13,10 @@ import pytest
 from qwenlab import failures, files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.training import endings, runs
+from qwenlab.training import endings, runs, worker
 from qwenlab.training import recipe as recipes
 from qwenlab.training.estimate import Machine
+from qwenlab.training.launch import World
 
 QWEN = {
     "model_type": "qwen2",
@@ -147,3 +148,25 @@ def test_reason_is_read_from_the_marker_where_the_disk_had_no_room_for_the_event
         vanished.folder / "done.json", {"state": "failed", "reason": "The disk is full.", "remedy": "Free."}
     )
     assert runs.progress(vanished).reason == "The disk is full."
+
+
+@pytest.mark.model
+def test_cuda_that_ran_out_of_memory_is_told_as_the_gpus(vanished: Job) -> None:
+    import torch
+
+    error = torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB"
+    )
+    told = worker.reason(vanished, World(), error)
+    assert told.what == "The GPU ran out of memory."
+    assert "micro_batch" in told.remedy
+    assert "微批大小" in told.say("zh")[1]
+
+
+@pytest.mark.parametrize("words", ["Connection closed by peer [10.0.0.2]:1", "Broken pipe", "Connection reset by peer"])
+def test_connection_that_broke_means_another_process_ended(vanished: Job, words: str) -> None:
+    assert "Another process" in worker.reason(vanished, World(0, 2, 0, 2), RuntimeError(words)).what
+
+
+def test_reason_of_a_run_whose_files_are_gone_is_still_told(tmp_path: Path) -> None:
+    assert worker.reason(Job(tmp_path), World(), MemoryError()).what == "The machine ran out of memory."

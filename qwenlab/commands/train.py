@@ -71,13 +71,18 @@ def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     ensure(workspace, recipe.model, console)
     job = runs.create(workspace, recipe)
     runs.start(job)
-    for node_rank in range(1, recipe.machines):
-        line = launch.words(recipe, job.folder, node_rank, *launch.here(recipe))
-        console.say(f"On machine {node_rank + 1}, with this folder under the same path: {line}")
+    _tell_other_machines(job, recipe, console)
     if chosen.detach:
         console.result({"run": job.id, "state": "running"}, f"Started {job.id}. See: qwenlab runs list")
         return DONE
     return finish(job, follow(job, console), console)
+
+
+def _tell_other_machines(job: Job, recipe: Recipe, console: Console) -> None:
+    """Print what the other machines of a run have to start."""
+    for node_rank in range(1, recipe.machines):
+        line = launch.words(recipe, job.folder, node_rank, *launch.here(recipe))
+        console.say(f"On machine {node_rank + 1}, with this folder under the same path: {line}")
 
 
 def follow(job: Job, console: Console) -> runs.Progress:
@@ -101,6 +106,8 @@ def _show(seen: runs.Progress, event: dict[str, Any], console: Console) -> None:
             console.say(f"Left out {name}: {reason}")
         for name, reason in seen.shortened:
             console.say(f"Shortened {name}: {reason}")
+    if event["event"] == "damaged":
+        console.say(seen.damaged)
     if event["event"] == "step":
         console.progress(
             f"training  loss {seen.losses[seen.step]:.3f}",
@@ -142,10 +149,12 @@ def check_ended(job: Job, progress: runs.Progress) -> None:
             ),
         )
     if progress.state == "interrupted":
+        likely = f" {progress.reason} {progress.remedy}" if progress.reason else ""
+        likely_zh = f"{progress.reason_zh}{progress.remedy_zh}" if progress.reason else ""
         raise QwenlabError(
-            f"The run {job.id} was killed.",
+            f"The run {job.id} was killed.{likely}",
             f"Go on with: qwenlab runs resume {job.id}",
-            zh=(f"训练 {job.id} 意外中断。", f"可以接着训练：qwenlab runs resume {job.id}"),
+            zh=(f"训练 {job.id} 意外中断。{likely_zh}", f"可以接着训练：qwenlab runs resume {job.id}"),
         )
 
 
@@ -192,6 +201,7 @@ def resume_run(chosen: argparse.Namespace, workspace: Workspace, console: Consol
     """Go on with a run that was stopped, failed or was killed."""
     job = runs.find(workspace, chosen.name)
     runs.resume(job)
+    _tell_other_machines(job, runs.recipe_of(job), console)
     if chosen.detach:
         console.result({"run": job.id, "state": "running"}, f"Resumed {job.id}.")
         return DONE

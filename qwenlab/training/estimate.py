@@ -18,7 +18,7 @@ import psutil
 
 from qwenlab.errors import QwenlabError
 from qwenlab.models import precision
-from qwenlab.training.recipe import Recipe
+from qwenlab.training.recipe import Recipe, named
 
 PROGRAM = 1.5e9
 """Bytes of a process that trains nothing yet: Python, torch, its buffers."""
@@ -281,8 +281,5 @@ def _changes(recipe: Recipe, longest: int) -> Iterator[dict[str, Any]]:
 
 
 def _sentence(changes: dict[str, Any]) -> tuple[str, str]:
-    settings = Recipe.model_json_schema()["properties"]
-    *first, last = [f"{name} to {value}" for name, value in changes.items()]
-    en = f"{', '.join(first)} and {last}" if first else last
-    zh = "，".join(f"“{settings[name]['title_zh']}”设为 {value}" for name, value in changes.items())
+    en, zh = named(changes)
     return f"Set {en}: then it fits.", f"把{zh}，即可放下。"

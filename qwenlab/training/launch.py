@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, Outcome
 from qwenlab.training.recipe import Recipe
@@ -66,12 +68,37 @@ def here(recipe: Recipe) -> tuple[str, int]:
 
 def own_address() -> str:
     """This machine's address in its network; 127.0.0.1 where it has none."""
+    way_out = _address_towards("192.0.2.1")
+    if way_out:
+        return way_out
+    up = {name for name, state in psutil.net_if_stats().items() if state.isup}
+    known = [address.address for name, address in _ipv4_addresses() if name in up]
+    return next((address for address in known if not address.startswith("127.")), "127.0.0.1")
+
+
+def interface_towards(address: str) -> str:
+    """Name of the network interface by which this machine reaches an address; empty when it is not known."""
+    own = _address_towards(address)
+    return next((name for name, known in _ipv4_addresses() if known.address == own), "")
+
+
+def _address_towards(address: str) -> str:
+    """This machine's own address on the way to another; empty where there is no way."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # only chooses the way out: nothing is sent
+            probe.connect((address, 9))  # only chooses the way: nothing is sent
         except OSError:
-            return "127.0.0.1"
+            return ""
         return str(probe.getsockname()[0])
+
+
+def _ipv4_addresses() -> list[tuple[str, Any]]:
+    return [
+        (name, address)
+        for name, addresses in psutil.net_if_addrs().items()
+        for address in addresses
+        if address.family == socket.AF_INET
+    ]
 
 
 class Follower(Job):
@@ -87,8 +114,13 @@ class Follower(Job):
     def finish(self, state: Outcome, failure: QwenlabError | None = None) -> None:
         """Say why the run failed where the first process does not; success is for the first to tell."""
         time.sleep(3)  # what all fail for alike is told by the first
-        if failure and self.outcome() is None:
+        if failure and self.outcome() is None and self._mine():
             Job(self.folder).finish(state, failure)
+
+    def _mine(self) -> bool:
+        """Whether no other attempt works on the folder, as when a person started the same run twice."""
+        known = self._process() if os.environ.get("GROUP_RANK") == "0" else None  # other machines know no such process
+        return known is None or known.pid == os.getppid()
 
 
 @dataclass(frozen=True)
@@ -125,6 +157,10 @@ class World:
 
         if device == "cuda":
             torch.cuda.set_device(self.local_rank)
+        interface = interface_towards(os.environ["MASTER_ADDR"])
+        if interface:  # else gloo takes the address of this machine's name, which on Debian is 127.0.1.1
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+            os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
 
     def share_cores(self) -> None:

@@ -307,6 +307,14 @@ def _check_together(recipe: Recipe) -> None:
         )
 
 
+def named(changes: dict[str, Any]) -> tuple[str, str]:
+    """Settings and the values they shall get, in words: "micro_batch to 1 and checkpointing to yes", and in Chinese."""
+    settings = Recipe.model_json_schema()["properties"]
+    *first, last = [f"{name} to {value}" for name, value in changes.items()]
+    zh = "，".join(f"“{settings[name]['title_zh']}”设为 {value}" for name, value in changes.items())
+    return f"{', '.join(first)} and {last}" if first else last, zh
+
+
 def _wrong_zh(name: str, value: Any) -> tuple[str, str]:
     """In Chinese: which setting is wrong, its range or choices, and its help."""
     schema = Recipe.model_json_schema()["properties"][name]

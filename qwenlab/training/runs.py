@@ -13,7 +13,8 @@ from qwenlab.conversations.dataset import DataSet, keep_version, shipped
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.jobs import Job, State
 from qwenlab.models import catalogue
-from qwenlab.training import launch, methods
+from qwenlab.models import folder as model_folder
+from qwenlab.training import endings, launch, methods
 from qwenlab.training import recipe as recipes
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import SHIPPED, Workspace
@@ -30,8 +31,8 @@ def create(workspace: Workspace, recipe: Recipe) -> Job:
     Raises:
         QwenlabError: when the model or the data set cannot be used, or a package that the method needs is missing.
     """
-    methods.check(recipe)
     base = catalogue.locate(workspace, recipe.model)
+    methods.check(recipe, base)
     data = find_data(workspace, recipe.data)
     speaks: list[Any] = list(recipe.languages or catalogue.languages(recipe.model))
     everything = DataSet.open(data)
@@ -96,7 +97,7 @@ def start(job: Job) -> None:
         QwenlabError: when it already runs, or a package that its method needs is missing.
     """
     recipe = recipe_of(job)
-    methods.check(recipe)
+    methods.check(recipe, base_of(job))
     address, port = launch.here(recipe)
     job.start("train", launch.arguments(recipe, job.folder, 0, address, port))
 
@@ -165,6 +166,9 @@ class Progress:
         shortened: (sample id, what was dropped) of samples trained without their oldest turns; the same.
         extras: what the event "extras" said of each optional package: name, used, reason, reason_zh.
         early_stop: what the event "early_stop" said; empty for a run that did not end early.
+        longest, longest_answer: most tokens of a sample, and most that are trained.
+        damaged: what was found damaged on the disk at the last resume, in a sentence; damaged_zh: the same.
+        reason, remedy: why it failed and what to do; of an interrupted run what is likely, if anything is.
     """
 
     state: State = "new"
@@ -190,6 +194,10 @@ class Progress:
     shortened_zh: list[tuple[str, str]] = field(default_factory=list)
     extras: dict[str, dict[str, Any]] = field(default_factory=dict)
     early_stop: dict[str, Any] = field(default_factory=dict)
+    longest: int = 0
+    longest_answer: int = 0
+    damaged: str = ""
+    damaged_zh: str = ""
     seconds: float = 0.0
     phase: str = ""
     reason: str = ""
@@ -206,6 +214,10 @@ class Progress:
             self.phase = event["name"]
             if self.phase == "loading":
                 self._begin()
+            if self.phase == "loading":  # a new attempt
+                self.damaged = self.damaged_zh = ""
+        elif kind == "damaged":
+            self.damaged, self.damaged_zh = event["words"], event["words_zh"]
         elif kind == "encoded":
             self.samples, self.tokens, self.total = event["samples"], event["tokens"], event["steps"]
             self.phase = "model"
@@ -215,6 +227,7 @@ class Progress:
             self.shortened_zh = [(name, what) for name, what in event.get("shortened_zh", [])]
             self.left_out_number = event.get("left_out_number", len(self.left_out))
             self.shortened_number = event.get("shortened_number", len(self.shortened))
+            self.longest, self.longest_answer = event.get("longest", 0), event.get("longest_answer", 0)
         elif kind == "step":
             self._step(event)
         elif kind == "validation":
@@ -228,8 +241,13 @@ class Progress:
         elif kind == "timing":
             self.seconds += event["seconds"]  # a resumed run has several
         elif kind in ("finished", "stopped", "failed"):
-            self.reason, self.remedy, self.phase = event.get("reason", ""), event.get("remedy", ""), ""
-            self.reason_zh, self.remedy_zh = event.get("reason_zh", ""), event.get("remedy_zh", "")
+            self.phase = ""
+            self.tell(event)
+
+    def tell(self, words: dict[str, Any]) -> None:
+        """Take over reason and remedy, in both languages, from an event or a final marker."""
+        self.reason, self.remedy = words.get("reason", ""), words.get("remedy", "")
+        self.reason_zh, self.remedy_zh = words.get("reason_zh", ""), words.get("remedy_zh", "")
 
     def _begin(self) -> None:
         """A process starts, and goes on from what was saved."""
@@ -270,8 +288,33 @@ class Reader:
         events, self._offset = self.job.events(self._offset)
         for event in events:
             self.progress.take(event)
+        if state != self.progress.state:
+            self._explain(state)
         self.progress.state = state
         return self.progress
+
+    def _explain(self, state: State) -> None:
+        """Say why a run ended where its events do not: on a full disk, or when it vanished."""
+        if state == "interrupted":
+            likely = self._likely()
+            zh = likely.say("zh") if likely else ("", "")
+            what = {"reason": likely.what, "remedy": likely.remedy} if likely else {}
+            self.progress.tell({**what, "reason_zh": zh[0], "remedy_zh": zh[1]})
+        elif state == "running":
+            self.progress.tell({})
+        elif state == "failed" and not self.progress.reason:
+            self.progress.tell(self.job.outcome() or {})
+
+    def _likely(self) -> QwenlabError | None:
+        seen = self.progress
+        try:
+            recipe, config = recipe_of(self.job), model_folder.read_config(base_of(self.job))
+        except QwenlabError:
+            return None
+        log = self.job.log_tail(500)  # its very last words
+        return endings.of_interrupted(
+            self.job.folder, log, seen.memory_bytes, recipe, config, seen.longest, seen.longest_answer
+        )
 
 
 def progress(job: Job) -> Progress:

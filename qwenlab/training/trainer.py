@@ -19,7 +19,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, loading, precision
 from qwenlab.models import folder as model_folder
-from qwenlab.training import batches, memory, methods, packing, runs
+from qwenlab.training import batches, checkpoints, memory, methods, packing, runs
 from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_each
 from qwenlab.training.estimate import Machine, estimate, refuse_if_too_big
 from qwenlab.training.launch import World
@@ -160,12 +160,13 @@ class Reporter(transformers.TrainerCallback):
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint complete, as the very last thing."""
+        """Mark the checkpoint complete, as the very last thing; only then may an older one go."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         self.world.wait()  # for what the others write into it
         if self.world.first:
             files.write_json(checkpoint / adapters.ORIGIN, self.origin)
-            files.write_text(checkpoint / adapters.COMPLETE, "")
+            checkpoints.seal(checkpoint)
+            checkpoints.rotate(checkpoint.parent, KEEP_CHECKPOINTS)
         self._saved = self._last = time.monotonic()
         self.job.report("saved", step=state.global_step)
 
@@ -180,7 +181,7 @@ def train(job: Job, world: World) -> bool:
         QwenlabError: when nothing can be trained.
     """
     recipe, base = runs.recipe_of(job), runs.base_of(job)
-    methods.check(recipe)
+    methods.check(recipe, base)
     memory.keep_freed()
     world.join(precision.device())
     methods.join(recipe)
@@ -197,6 +198,8 @@ def train(job: Job, world: World) -> bool:
         tokens=sum(tokens),
         trained_tokens=sum(encoded.trained[number] for step in steps for number in step),
         steps=len(steps),
+        longest=max(encoded.lengths),
+        longest_answer=max(encoded.trained),
     )
     _refuse_what_cannot_fit(recipe, base, encoded, sum(tokens), dtype)
     # Before the model is loaded: under ZeRO-3 the arguments make each process load its part only.
@@ -303,14 +306,16 @@ def _checkpoint(job: Job, world: World) -> str | None:
     Raises:
         QwenlabError: when another machine does not see the first one's checkpoint.
     """
-    found = adapters.last_checkpoint(job.folder)
-    if len(set(world.everyone(found.name if found else ""))) > 1:
+    found = checkpoints.recover(job) if world.first else None
+    name = world.agree(found.name if found else "")
+    chosen = job.folder / adapters.CHECKPOINTS / name
+    if not all(world.everyone(not name or (chosen / adapters.COMPLETE).exists())):
         raise QwenlabError(
             "The machines of this run do not see the same checkpoints.",
             "Put the run's folder on a disk that all of them share, or copy it to each.",
             zh=("参与训练的机器看到的检查点不一致。", "请把训练文件夹放在共享磁盘上，或复制到每台机器。"),
         )
-    return str(found) if found else None
+    return str(chosen) if name else None
 
 
 def _arguments(
@@ -343,7 +348,7 @@ def _arguments(
         logging_steps=1,
         save_strategy="steps",
         save_steps=10**9,  # checkpoints come by time
-        save_total_limit=KEEP_CHECKPOINTS,
+        save_total_limit=None,  # it would delete an old one before the new one is complete
         eval_strategy="steps" if validate else "no",
         eval_steps=max(1, round(steps / max(1.0, recipe.epochs))),
         prediction_loss_only=True,
@@ -369,5 +374,7 @@ def _save(trainer: LabelTrainer, job: Job, recipe: Recipe, base: Path, origin: d
     if recipe.method == "full":
         methods.carry(base, staging)
     files.write_json(staging / adapters.ORIGIN, origin)
+    files.sync_tree(staging)
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
+    files.sync_folder(target.parent)

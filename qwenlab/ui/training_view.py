@@ -86,6 +86,7 @@ def run_view(
         f'<span class="quiet">{escape(model_title(recipe.model))}, {escape(Path(recipe.data).name)}, '
         f"{escape(when(job))}</span></div>"
     )
+    head += _damaged(progress, t)
     curve = loss_curve(progress.losses, progress.validation, t) if len(progress.losses) > 1 else NOTHING
     parts = (
         _bar(job, progress, recipe, t),
@@ -200,10 +201,11 @@ def _ending(job: Job, progress: Progress, t: Translator) -> Html:
         keys = ("train_stopped", "train_stopped_do") if saved else ("train_stopped_early", "train_stopped_early_do")
         return notice("warn", t(keys[0]), t(keys[1]))
     if progress.state == "interrupted":
+        likely = " ".join(ended_words(vars(progress), t)).strip()
         if saved is None:
-            return notice("warn", t("train_interrupted"), t("train_interrupted_start"))
+            return notice("warn", t("train_interrupted"), f"{t('train_interrupted_start')} {likely}")
         step = saved.name.rpartition("-")[2]
-        return notice("warn", t("train_interrupted"), t("train_interrupted_do", step=step))
+        return notice("warn", t("train_interrupted"), f"{t('train_interrupted_do', step=step)} {likely}")
     if (stop_waits(job) or 0) > KILL_AFTER:
         return notice("warn", t("train_kill_about"))
     return NOTHING
@@ -218,6 +220,12 @@ def _early(progress: Progress, t: Translator) -> str:
     best = f"{100 * early['best']:.0f} %" if scored else loss_words(early["best"])
     key = "train_early_score" if scored else "train_early_loss"
     return t(key, step=early["step"], total=progress.total, looks=early["looks"], best=best)
+
+
+def _damaged(progress: Progress, t: Translator) -> Html:
+    """What the last resume found broken on the disk, and what it did."""
+    words = progress.damaged_zh if t.language == "zh" else progress.damaged
+    return notice("warn", words, t("train_damaged_do")) if words else NOTHING
 
 
 def log_fold(job: Job, t: Translator) -> Html:

@@ -83,6 +83,16 @@ def test_follower_writes_only_a_failure_nobody_else_told(tmp_path: Path) -> None
     assert Job(tmp_path).outcome() == outcome
 
 
+def test_follower_of_a_second_attempt_says_nothing_in_the_folder_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUP_RANK", "0")
+    follower = launch.Follower(tmp_path)
+    Job(tmp_path).claim("train", [], os.getpid())  # somebody else's: this follower's launcher is another process
+    follower.finish("failed", QwenlabError("Already running.", ""))
+    assert Job(tmp_path).state() == "running"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process to inherit orphans")
 def test_worker_ends_with_its_launcher() -> None:
     worker = "import time; from qwenlab.training import launch; launch.end_with_parent(); print(1); time.sleep(60)"

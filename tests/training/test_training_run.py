@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -148,7 +149,8 @@ IN_FLOAT32 = ("ONEDNN_MAX_CPU_ISA", "AVX2")
 """Without its instructions bfloat16 is slow, so the measurement on this machine chooses float32: sums in another
 order then differ in the sixth digit instead of the third."""
 needs_deepspeed = pytest.mark.skipif(
-    importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed (requirements-gpu.txt)"
+    importlib.util.find_spec("deepspeed") is None or shutil.which("c++") is None,
+    reason="needs deepspeed (requirements-gpu.txt) and a C++ compiler",
 )
 
 

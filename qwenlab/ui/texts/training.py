@@ -253,6 +253,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Nothing had been saved yet: Resume begins again from the first step.",
         "当时尚未保存：点“继续”会从第一步重新开始。",
     ),
+    "train_damaged_do": (
+        "A disk that loses data will do so again: let IT check it.",
+        "会丢数据的磁盘还会再丢：请让技术人员检查。",
+    ),
     "train_failed": ("Training failed.", "训练失败。"),
     "train_left_out": ("Samples left out: {number}", "被排除的样本：{number} 个"),
     "train_left_out_name": ("Sample", "样本"),

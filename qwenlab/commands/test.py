@@ -17,10 +17,10 @@ from qwenlab.errors import QwenlabError, nearest
 from qwenlab.evals import answers, leaks, report, runner
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.result import Result
-from qwenlab.evals.suite import Suite, find_suites, load_suite
+from qwenlab.evals.suite import Suite, find_suite, load_suite
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
-from qwenlab.workspace import SHIPPED, Workspace
+from qwenlab.workspace import Workspace
 
 
 def add_verbs(verbs: Any) -> None:
@@ -48,24 +48,6 @@ def add_verbs(verbs: Any) -> None:
     scoring.set_defaults(run=score)
     for one in (testing, scoring):
         one.add_argument("--json", action="store_true", help="print JSON")
-
-
-def find_suite(workspace: Workspace, named: str) -> Path:
-    """A suite by path, or by name in the workspace and among the shipped ones.
-
-    Raises:
-        QwenlabError: when there is none.
-    """
-    if Path(named).exists():
-        return Path(named)
-    known = {path.stem: path for folder in (SHIPPED / "eval_suites", workspace.suites) for path in find_suites(folder)}
-    if named in known:
-        return known[named]
-    raise QwenlabError(
-        f"There is no suite {named}.{nearest(named, known)}",
-        f"Known: {', '.join(sorted(known))}.",
-        zh=(f"没有测试集 {named}。{nearest(named, known, 'zh')}", f"可用：{'、'.join(sorted(known))}。"),
-    )
 
 
 def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:

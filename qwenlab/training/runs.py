@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,18 @@ from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.jobs import Job, State
 from qwenlab.models import catalogue
-from qwenlab.training import launch, methods
+from qwenlab.training import launch, looks, methods
 from qwenlab.training import recipe as recipes
+from qwenlab.training.looks import Look, Score
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import SHIPPED, Workspace
 
 
-def create(workspace: Workspace, recipe: Recipe) -> Job:
-    """Make a run folder with the resolved recipe and its own copy of the training data.
+def create(workspace: Workspace, recipe: Recipe, suite: Mapping[str, Any] | None = None) -> Job:
+    """Make a run folder with the resolved recipe and its own copies of the training data and of the deciding test.
+
+    Args:
+        suite: the test that the recipe names, as plain values; training itself cannot read tests.
 
     Raises:
         QwenlabError: when the model or the data set cannot be used, or a package that the method needs is missing.
@@ -44,6 +49,8 @@ def create(workspace: Workspace, recipe: Recipe) -> Job:
     files.write_json(folder / "recipe.json", resolved.model_dump())
     files.write_json(folder / "base.json", {"folder": str(base)})
     files.write_bytes(folder / "data.json", data.read_bytes())
+    if suite is not None:
+        files.write_json(folder / "suite.json", suite)
     return Job(folder)
 
 
@@ -149,6 +156,9 @@ class Progress:
         eta_seconds: None before the first steps are timed.
         left_out: (sample id, reason) of what could not be trained; left_out_zh: the same in Chinese.
         shortened: (sample id, what was dropped) of samples trained without their oldest turns; the same.
+        looks: step -> what the deciding test said of the model then.
+        failed_looks: step -> reason and remedy of a look that could not be taken, with reason_zh and remedy_zh.
+        asking: (questions answered, asked) of the look that is being taken; (0, 0) while none is.
     """
 
     state: State = "new"
@@ -166,6 +176,9 @@ class Progress:
     left_out_zh: list[tuple[str, str]] = field(default_factory=list)
     shortened: list[tuple[str, str]] = field(default_factory=list)
     shortened_zh: list[tuple[str, str]] = field(default_factory=list)
+    looks: dict[int, Look] = field(default_factory=dict)
+    failed_looks: dict[int, dict[str, str]] = field(default_factory=dict)
+    asking: tuple[int, int] = (0, 0)
     seconds: float = 0.0
     phase: str = ""
     reason: str = ""
@@ -173,9 +186,15 @@ class Progress:
     reason_zh: str = ""
     remedy_zh: str = ""
 
+    @property
+    def best(self) -> Look | None:
+        """The look whose checkpoint is the result; None where no test has decided."""
+        return looks.best(self.looks.values())
+
     def take(self, event: dict[str, Any]) -> None:
         """Fold one event into the picture."""
         kind = event.get("event")
+        self.asking = (event["done"], event["total"]) if kind == "asking" else (0, 0)
         if kind == "phase":
             self.phase = event["name"]
         elif kind == "encoded":
@@ -188,12 +207,20 @@ class Progress:
             self.step, self.total = event["step"], event["total"]
             for later in [step for step in self.losses if step > self.step]:
                 del self.losses[later]  # went back to a checkpoint: the steps behind it are done again
+            for seen in (self.validation, self.looks, self.failed_looks):
+                for later in [step for step in seen if step >= self.step]:
+                    del seen[later]
             self.losses[self.step] = event["loss"]
             self.learning_rate, self.tokens_per_s = event["learning_rate"], event["tokens_per_s"]
             self.eta_seconds, self.memory_bytes = event["eta_seconds"], event["memory_bytes"]
             self.phase = "training"
         elif kind == "validation":
             self.validation[event["step"]] = event["loss"]
+        elif kind == "look":
+            score = Score(*(event[name] for name in ("score", "usable", "field_accuracy", "passed", "n")))
+            self.looks[event["step"]] = Look(event["step"], score, event.get("loss"), event["seconds"])
+        elif kind == "look_failed":
+            self.failed_looks[event["step"]] = event
         elif kind == "timing":
             self.seconds += event["seconds"]  # a resumed run has several
         elif kind in ("finished", "stopped", "failed"):

@@ -1,4 +1,4 @@
-"""The training process: `python -m qwenlab.training.worker RUN_FOLDER`, or several started by torch.distributed.run.
+"""The training process, or one of several started by torch.distributed.run; launch.WORKER is the module it begins in.
 
 It reads the recipe and writes events; nobody holds its pipe, so nothing stops it but a person or the machine.
 """
@@ -10,17 +10,22 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qwenlab.errors import QwenlabError
 from qwenlab.failures import explain
 from qwenlab.jobs import Job
 from qwenlab.training import launch, queue
+from qwenlab.training.looks import Judge
 
 
-def main() -> int:
-    """Train the run named on the command line; the exit code says whether it ended well."""
+def main(judge_of: Callable[[Job], Judge | None]) -> int:
+    """Train the run named on the command line; the exit code says whether it ended well.
+
+    Args:
+        judge_of: who scores the checkpoints of a run; None where no test decides.
+    """
     found = dict(os.environ)  # the next run of the queue is to be started as this one was
     world = launch.World.here()
     folder = Path(sys.argv[1])
@@ -37,11 +42,11 @@ def main() -> int:
         job.report("phase", name="loading")
         from qwenlab.training.trainer import train
 
-        stopped = train(job, world)
+        stopped = train(job, world, judge_of(job))
     except BaseException as error:
         traceback.print_exc()
         lost = world.size > 1 and any(words in str(error) for words in ("closed by peer", "reset by peer"))
-        job.finish("failed", PEER_LOST if lost else explain(error))
+        job.finish("failed", launch.PEER_LOST if lost else explain(error))
         if world.first:
             queue.go_on(job, found)
         return 2
@@ -52,19 +57,5 @@ def main() -> int:
     return 0
 
 
-PEER_LOST = QwenlabError(
-    "Another process of this run ended unexpectedly.",
-    "Out of memory is the usual cause: choose fewer processes or a smaller micro-batch, then resume. The log has more.",
-    zh=(
-        "本次训练的另一个进程意外结束。",
-        "最常见的原因是内存不足：请减少进程数或调小微批大小，然后继续训练。详情见日志。",
-    ),
-)
-
-
 def _left_alone(*_: Any) -> None:
-    raise PEER_LOST
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    raise launch.PEER_LOST

@@ -66,8 +66,8 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
     if found.leaked:
         lines.append(
-            f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to choose "
-            "the checkpoint."
+            f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
+            "choose the checkpoint."
         )
     lines.append(f"Every answer is in {folder}")
     console.result({**found.to_json(), "folder": str(folder)}, "\n".join(lines))

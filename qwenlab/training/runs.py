@@ -187,9 +187,10 @@ class Progress:
     remedy_zh: str = ""
 
     @property
-    def best(self) -> Look | None:
-        """The look whose checkpoint is the result; None where no test has decided."""
-        return looks.best(self.looks.values())
+    def best(self) -> tuple[int, Score] | None:
+        """Step and score of the checkpoint that is the result; None where no test has decided."""
+        found = looks.best(self.looks.values())
+        return (found.step, found.score) if found and found.score else None
 
     def take(self, event: dict[str, Any]) -> None:
         """Fold one event into the picture."""

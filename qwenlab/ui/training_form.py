@@ -11,7 +11,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.training import presets
 from qwenlab.training import recipe as recipes
 from qwenlab.training.queue import Queue
-from qwenlab.ui import components, recipe_form
+from qwenlab.ui import components, deciding, recipe_form
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.live import LIVE
@@ -29,8 +29,8 @@ class Form:
     """The recipe's form.
 
     Attributes:
-        fields: the recipe's settings but model and data, in the order of `inputs`.
-        inputs: one component each.
+        fields: the recipe's settings in the sections, in the order of `inputs`.
+        inputs: one component each, and at last the deciding test.
         start, after: the buttons: at once, and after the run in progress.
     """
 
@@ -41,7 +41,8 @@ class Form:
 
     def values(self, typed: list[Any], t: Translator) -> dict[str, Any]:
         """What was typed, checked. Raises QwenlabError, naming the setting."""
-        return recipe_form.checked(self.fields, typed, t)
+        inside, rest = typed[: len(self.fields)], typed[len(self.fields) :]
+        return {**recipe_form.checked(self.fields, inside, t), **({"suite": rest[0] or ""} if rest else {})}
 
 
 def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, t: Translator) -> Form:
@@ -55,6 +56,7 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, t: Translato
     changes = gr.HTML(**LIVE)
     filled = recipe_form.preset_values(STARTS_WITH, lab.model_name())
     before = gr.State(filled)
+    decides = deciding.deciding_part(lab, t)
     sections = recipe_form.in_sections(recipe_form.form_fields(t.language))
     fields, inputs = [field for _, inside in sections for field in inside], []
     with gr.Accordion(t("train_advanced"), open=False, elem_classes="files"):
@@ -65,7 +67,7 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, t: Translato
     start = gr.Button(t("train_start"), variant="primary", size="md")
     after = gr.Button(t("train_start_after"), variant="primary", size="md", visible=False)
     expect = gr.HTML(**LIVE)
-    form, samples = Form(fields, inputs, start, after), SampleCounts()
+    form, samples = Form(fields, [*inputs, decides.suite], start, after), SampleCounts()
 
     def look(name: str, base: dict[str, Any], *typed: Any) -> tuple[Any, ...]:
         busy = queue.running()
@@ -96,6 +98,8 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, t: Translato
         values = recipe_form.preset_values(name, lab.model_name())
         return values, *recipe_form.refilled(fields, typed, base, values)
 
+    by_name = {field.name: one for field, one in zip(fields, inputs, strict=True)}
+    deciding.tell_cost(decides, lab, t, by_name, readers.look)
     poll(2, look, t, [preset, before, *inputs], [data, changes, expect, start, after])
     listen(preset.input, fill, t, preset, [before, *inputs])
     listen(changes.submit, fill, t, preset, [before, *inputs])

@@ -14,6 +14,7 @@ from qwenlab.models import adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
+from qwenlab.ui import look_view
 from qwenlab.ui.components import (
     NOTHING,
     Html,
@@ -77,9 +78,10 @@ def run_view(job: Job, progress: Progress, t: Translator, kept: Sequence[Entrant
         f"{escape(when(job))}</span></div>"
     )
     curve = loss_curve(progress.losses, progress.validation, t) if len(progress.losses) > 1 else NOTHING
+    scores = look_view.scores(progress, t)
     return Html(
         f'<div class="run">{head}{_bar(job, progress, t)}{_ending(job, progress, t)}{_facts(progress, t)}{curve}'
-        f"{_kept(kept, t)}{_left_out(progress, t)}{_settings(recipe, t)}{log_fold(job, t)}</div>"
+        f"{scores}{_kept(kept, t)}{_left_out(progress, t)}{_settings(recipe, t)}{log_fold(job, t)}</div>"
     )
 
 
@@ -126,6 +128,9 @@ def _bar(job: Job, progress: Progress, t: Translator) -> Html:
         return progress_bar(t, fraction or 0.0, words, kind=kind)
     if stop_waits(job) is not None:
         return progress_bar(t, fraction, t("train_phase_stopping", step=progress.step, total=total))
+    if progress.asking[1]:
+        done, number = progress.asking
+        return progress_bar(t, fraction, t("looks_phase", done=done, number=number))
     if progress.phase == "training":
         words = t("train_phase_training", step=progress.step, total=total)
         return progress_bar(t, fraction, words, progress.eta_seconds)
@@ -141,12 +146,13 @@ def _facts(progress: Progress, t: Translator) -> Html:
         ("train_fact_samples", f"{progress.samples:,}" if progress.samples else "", ""),
         ("train_fact_tokens", f"{progress.tokens:,}" if progress.tokens else "", ""),
     ]
+    best = look_view.best_fact(progress, t)
     shown = "".join(
         f'<div title="{escape(about)}"><b>{escape(value)}</b> <span>{escape(t(key))}</span></div>'
         for key, value, about in facts
         if value
     )
-    return Html(f'<div class="facts">{shown}</div>') if shown else NOTHING
+    return Html(f'<div class="facts">{best}{shown}</div>') if shown or best else NOTHING
 
 
 def _ending(job: Job, progress: Progress, t: Translator) -> Html:
@@ -223,7 +229,7 @@ def runs_table(
     """
     if not jobs:
         return NOTHING
-    heads = (
+    heads: tuple[str, ...] = (
         *("train_col_run", "train_col_state", "train_col_model"),
         *("train_col_steps", "train_col_loss", "train_col_when"),
     )
@@ -232,7 +238,12 @@ def runs_table(
         [_tick(job, job.id in ticked, len(ticked) >= most, t), *_run_row(job, readers.look(job), job.id == shown, t)]
         for job in listed
     ]
-    drawn = table(["", *(t(key) for key in heads)], rows, (4, 5), [f"show:{job.id}" for job in listed])
+    numbers = [4, 5]
+    if any(readers.look(job).best for job in listed):
+        heads, numbers = (*heads[:-1], "looks_col_score", heads[-1]), [4, 5, 6]
+        for row, job in zip(rows, listed, strict=True):
+            row.insert(6, look_view.best_score(readers.look(job)))
+    drawn = table(["", *(t(key) for key in heads)], rows, numbers, [f"show:{job.id}" for job in listed])
     older = len(jobs) - LISTED_RUNS
     more = f'<p class="quiet">{escape(t("train_more_runs", number=older))}</p>' if older > 0 else ""
     hint = f'<span class="quiet">{escape(t("train_tick"))}</span>' if len(jobs) > 1 else ""

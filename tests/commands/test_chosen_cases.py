@@ -1,4 +1,4 @@
-"""The run behind a contestant is found in whatever form it is tested, so that cases which chose it do not flatter it."""
+"""The run behind a contestant is found in whatever form it is tested: cases that chose it must not flatter it."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def best_fact(progress: Progress, t: Translator) -> Html:
 
 def scores(progress: Progress, t: Translator) -> Html:
     """The score of each look as a plot and in a fold, which one is best, and looks that failed."""
-    failed = "".join(_failed(step, why, t) for step, why in sorted(progress.failed_looks.items()))
+    failed = _failed(progress, t)
     taken = [(one.step, one.score, one.seconds) for _, one in sorted(progress.looks.items()) if one.score]
     if not taken:
         return Html(failed)
@@ -50,28 +50,32 @@ def scores(progress: Progress, t: Translator) -> Html:
     return Html(f"{failed}{plot}{_verdict(progress, t)}{_fold(taken, t)}")
 
 
-def _failed(step: int, why: dict[str, str], t: Translator) -> Html:
-    tongue = "_zh" if t.language == "zh" else ""
-    return notice("warn", t("looks_failed", step=f"{step:,}"), f"{why['reason' + tongue]} {why['remedy' + tongue]}")
+def _failed(progress: Progress, t: Translator) -> Html:
+    """One notice for each reason."""
+    tongue, steps = "_zh" if t.language == "zh" else "", dict[str, list[int]]()
+    for step, why in sorted(progress.failed_looks.items()):
+        steps.setdefault(f"{why['reason' + tongue]} {why['remedy' + tongue]}", []).append(step)
+    comma = "、" if t.language == "zh" else ", "
+    return Html(
+        "".join(
+            notice("warn", t("looks_failed", steps=comma.join(f"{step:,}" for step in found)), why)
+            for why, found in steps.items()
+        )
+    )
 
 
 def _verdict(progress: Progress, t: Translator) -> Html:
+    over = progress.state in ("finished", "stopped")
     if progress.best:
-        over = progress.state in ("finished", "stopped")
         words = _words("looks_best" if over else "looks_best_so_far", *progress.best, t)
     else:
-        words = t("looks_nothing_right")
+        words = t("looks_nothing_right" if progress.state == "finished" else "looks_nothing_right_yet")
     return Html(f'<p class="quiet">{escape(words)}</p>')
 
 
 def _fold(taken: list[tuple[int, Score, float]], t: Translator) -> Html:
-    heads = [
-        t("looks_col_step"),
-        t("looks_col_score"),
-        t("test_mark_passed"),
-        t("looks_col_cases"),
-        t("looks_col_seconds"),
-    ]
+    keys = ("looks_col_step", "looks_col_score", "looks_col_passed", "looks_col_cases", "looks_col_seconds")
+    heads = [t(key) for key in keys]
     rows = [
         [f"{step:,}", percent(score.score), percent(score.passed), score.n, duration(t, seconds)]
         for step, score, seconds in taken

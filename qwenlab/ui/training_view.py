@@ -240,9 +240,9 @@ def runs_table(
     ]
     numbers = [4, 5]
     if any(readers.look(job).best for job in listed):
-        heads, numbers = (*heads[:-1], "looks_col_score", heads[-1]), [4, 5, 6]
+        heads, numbers = (*heads[:-2], "looks_col_loss", "looks_col_score", heads[-1]), [4, 5, 6]
         for row, job in zip(rows, listed, strict=True):
-            row.insert(6, look_view.best_score(readers.look(job)))
+            row[-1:] = [look_view.best_score(readers.look(job)), when(job).partition("-")[2]]  # as wide as without
     drawn = table(["", *(t(key) for key in heads)], rows, numbers, [f"show:{job.id}" for job in listed])
     older = len(jobs) - LISTED_RUNS
     more = f'<p class="quiet">{escape(t("train_more_runs", number=older))}</p>' if older > 0 else ""

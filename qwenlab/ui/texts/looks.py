@@ -30,19 +30,23 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Share of right values; an answer that cannot be used as it is counts as none right.",
         "正确值的比例；不能直接使用的回答按全错计算。",
     ),
-    "looks_point": ("step {step}: {score} of {cases} cases", "第 {step} 步：{cases} 个用例得 {score}"),
+    "looks_point": ("step {step}: score {score} on {cases} cases", "第 {step} 步：{cases} 个用例得分 {score}"),
     "looks_best_mark": ("best {score}", "最佳 {score}"),
     "looks_best": (
-        "Best: step {step}, {score} of {cases} cases. That state is the result.",
-        "最佳：第 {step} 步，{cases} 个用例得 {score}。以该状态为结果。",
+        "Best: step {step}, score {score} on {cases} cases. That state is the result.",
+        "最佳：第 {step} 步，{cases} 个用例得分 {score}。以该状态为结果。",
     ),
     "looks_best_so_far": (
-        "Best so far: step {step}, {score} of {cases} cases.",
-        "目前最佳：第 {step} 步，{cases} 个用例得 {score}。",
+        "Best so far: step {step}, score {score} on {cases} cases.",
+        "目前最佳：第 {step} 步，{cases} 个用例得分 {score}。",
     ),
-    "looks_nothing_right": (
+    "looks_nothing_right_yet": (
         "No answer was right yet, so the test cannot choose. If it stays so, the state at the end is the result.",
         "还没有正确的回答，测试无法选择；若一直如此，则以训练结束时的状态为结果。",
+    ),
+    "looks_nothing_right": (
+        "No answer was right at any look, so the test could not choose. The state at the end is the result.",
+        "每次检查都没有正确的回答，测试无法选择。以训练结束时的状态为结果。",
     ),
     "looks_fact_best": ("best score (step {step})", "最佳得分（第 {step} 步）"),
     "looks_fold": ("Looks at the test: {number}", "测试检查：{number} 次"),
@@ -52,12 +56,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "looks_col_step": ("Step", "步"),
     "looks_col_score": ("Score", "得分"),
+    "looks_col_passed": ("All values right", "全部正确"),
+    "looks_col_loss": ("Loss", "损失"),
     "looks_col_cases": ("Cases", "用例"),
     "looks_col_seconds": ("Time", "用时"),
     "looks_failed": (
-        "At step {step} the test could not be asked; training goes on without it.",
-        "第 {step} 步未能完成测试，训练照常继续。",
+        "The test could not be asked at step {steps}; training goes on without it.",
+        "第 {steps} 步未能完成测试，训练照常继续。",
     ),
     "looks_row_best": ("Best score on the deciding test", "决定性测试的最佳得分"),
-    "looks_row_best_one": ("{score} of {cases} cases, step {step}", "{cases} 个用例得 {score}，第 {step} 步"),
+    "looks_row_best_one": ("{score} on {cases} cases, step {step}", "{cases} 个用例得分 {score}，第 {step} 步"),
 }

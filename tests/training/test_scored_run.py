@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,47 @@ def test_run_killed_during_a_look_ends_like_one_that_was_not(
     assert progress.losses == pytest.approx(whole.losses, rel=1e-3)
     assert progress.best == whole.best
     assert weights(adapters.of_run(job.folder)) == weights(adapters.of_run(scored.folder))
+
+
+def interrupted_at(step: int, scored: Job, workspace: Workspace, name: str, **changes: object) -> Job:
+    """The finished run as a power cut during the look at `step` would have left it."""
+    job = Job(workspace.runs / name)
+    shutil.copytree(scored.folder, job.folder)
+    for later in (at for at in LOOKS if at >= step):
+        shutil.rmtree(job.folder / "looks" / f"step-{later}")
+        if later > step:
+            shutil.rmtree(job.folder / "checkpoints" / f"checkpoint-{later}")
+    shutil.rmtree(job.folder / "adapter")
+    for left in ("done.json", "events.jsonl"):
+        (job.folder / left).unlink()
+    recipe = files.read_json(job.folder / "recipe.json")
+    files.write_json(job.folder / "recipe.json", {**recipe, **changes})
+    return job
+
+
+def test_resumed_run_takes_the_open_look_at_its_end_and_no_step(scored: Job, session_workspace: Workspace) -> None:
+    job = interrupted_at(STEPS, scored, session_workspace, "cut-at-the-end")
+    progress = run_to_end(job)
+    assert progress.state == "finished", job.log_tail()
+    assert (list(progress.losses), list(progress.looks)) == ([], [STEPS])
+    assert progress.looks[STEPS].score == runs.progress(scored).looks[STEPS].score
+    assert weights(adapters.of_run(job.folder)) == weights(adapters.of_run(scored.folder))
+
+
+def test_resumed_run_ends_at_once_when_its_open_look_uses_up_the_patience(
+    scored: Job, session_workspace: Workspace
+) -> None:
+    job = interrupted_at(LOOKS[1], scored, session_workspace, "cut-in-the-middle", patience=1)
+    first = job.folder / "looks" / f"step-{LOOKS[0]}" / "look.json"
+    look = files.read_json(first)
+    files.write_json(first, {**look, "score": {**look["score"], "score": 1.0, "usable": 1.0}})
+    progress = run_to_end(job)
+    assert progress.state == "finished", job.log_tail()
+    assert list(progress.losses) == [], "not one step more"
+    ended = [event for event in job.events()[0] if event["event"] == "early_stop"]
+    assert [(event["step"], event["looks"], event["best"], event["by"]) for event in ended] == [(8, 1, 1.0, "score")]
+    checkpoint = job.folder / "checkpoints" / f"checkpoint-{LOOKS[0]}"
+    assert weights(adapters.of_run(job.folder)) == weights(checkpoint)
 
 
 def test_stop_during_a_look_is_prompt_and_keeps_the_best_so_far(session_workspace: Workspace, tiny_data: Path) -> None:

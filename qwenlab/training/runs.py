@@ -154,6 +154,7 @@ class Progress:
         losses: (step, loss) pairs; a step that was repeated after a resume stands once.
         validation: (step, loss on the samples kept out).
         eta_seconds: None before the first steps are timed.
+        left_out_number, shortened_number: how many samples; those that follow name the first thousand.
         left_out: (sample id, reason) of what could not be trained; left_out_zh: the same in Chinese.
         shortened: (sample id, what was dropped) of samples trained without their oldest turns; the same.
         looks: step -> what the deciding test said of the model then.
@@ -172,6 +173,8 @@ class Progress:
     memory_bytes: int = 0
     samples: int = 0
     tokens: int = 0
+    left_out_number: int = 0
+    shortened_number: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
     left_out_zh: list[tuple[str, str]] = field(default_factory=list)
     shortened: list[tuple[str, str]] = field(default_factory=list)
@@ -204,6 +207,8 @@ class Progress:
             self.left_out_zh = [(name, reason) for name, reason in event.get("left_out_zh", event["left_out"])]
             self.shortened = [(name, what) for name, what in event.get("shortened", [])]
             self.shortened_zh = [(name, what) for name, what in event.get("shortened_zh", [])]
+            self.left_out_number = event.get("left_out_number", len(self.left_out))
+            self.shortened_number = event.get("shortened_number", len(self.shortened))
         elif kind == "step":
             self.step, self.total = event["step"], event["total"]
             for later in [step for step in self.losses if step > self.step]:

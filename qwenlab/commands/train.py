@@ -10,6 +10,7 @@ from typing import Any
 from qwenlab.commands.console import DONE, FAILED, Console, clock
 from qwenlab.commands.models import ensure
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import selection
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, catalogue
 from qwenlab.training import launch, presets, runs
@@ -69,7 +70,12 @@ def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     for warning, _ in presets.warnings(recipe):
         console.say(warning)
     ensure(workspace, recipe.model, console)
-    job = runs.create(workspace, recipe)
+    speaks = recipe.languages or catalogue.languages(recipe.model)
+    suite = selection.deciding(workspace, recipe.suite, speaks)
+    if suite:
+        asked = len(selection.part(suite, speaks, recipe.look_cases).cases)
+        console.say(f"{asked} cases of {suite.name} choose the checkpoint; a later test of this run counts them apart.")
+    job = runs.create(workspace, recipe, suite.to_json() if suite else None)
     runs.start(job)
     _tell_other_machines(job, recipe, console)
     if chosen.detach:
@@ -115,6 +121,12 @@ def _show(seen: runs.Progress, event: dict[str, Any], console: Console) -> None:
             seconds_left=seen.eta_seconds,
             tokens_per_s=seen.tokens_per_s,
         )
+    if event["event"] == "asking":
+        console.progress("asking the test's questions", event["done"] / event["total"])
+    if event["event"] == "look":
+        console.say(f"Step {event['step']}: score {event['score']:.1%} on {event['n']} cases")
+    if event["event"] == "look_failed":
+        console.say(f"Step {event['step']} could not be scored, training goes on: {event['reason']} {event['remedy']}")
 
 
 def finish(job: Job, progress: runs.Progress, console: Console) -> int:
@@ -128,6 +140,9 @@ def finish(job: Job, progress: runs.Progress, console: Console) -> int:
     made = {"model_folder": str(whole)} if whole else {"adapter": str(adapters.of_run(job.folder))}
     value = {**describe(job, progress), **made}
     words = f"{job.id} {progress.state} after {progress.step} steps in {clock(progress.seconds)}."
+    if progress.best:
+        step, score = progress.best
+        words += f"\nThe best checkpoint is that of step {step}: score {score.score:.1%} on {score.n} cases."
     hint = f"Test it: qwenlab test SUITE --contestant tuned={whole or f'{runs.recipe_of(job).model}+{job.id}'}"
     console.result(value, f"{words}\n{hint}")
     return DONE
@@ -167,6 +182,8 @@ def describe(job: Job, progress: runs.Progress) -> dict[str, Any]:
         "step": progress.step,
         "steps": progress.total,
         "loss": progress.losses.get(progress.step),
+        "score": progress.best[1].score if progress.best else None,
+        "best_step": progress.best[0] if progress.best else None,
         "tokens_per_s": round(progress.tokens_per_s, 1),
         "eta_seconds": progress.eta_seconds if progress.state == "running" else None,
         "seconds": round(progress.seconds, 1),
@@ -180,7 +197,8 @@ def list_runs(chosen: argparse.Namespace, workspace: Workspace, console: Console
     rows = [describe(job, runs.progress(job)) for job in runs.all_runs(workspace)]
     lines = [
         f"{row['id']:<32} {row['state']:<12} {row['step']:>5}/{row['steps']:<5} loss "
-        f"{'-' if row['loss'] is None else format(row['loss'], '.3f')}  {row['model']}"
+        f"{'-' if row['loss'] is None else format(row['loss'], '.3f'):<6} score "
+        f"{'-' if row['score'] is None else format(row['score'], '.1%'):<6}  {row['model']}"
         for row in rows
     ]
     console.result({"runs": rows}, "\n".join(lines) or "No runs yet. Start one with: qwenlab train")

@@ -36,12 +36,6 @@ def damage(checkpoint: Path) -> str:
     return ""
 
 
-def rotate(folder: Path, keep: int) -> None:
-    """Delete the oldest complete checkpoints until `keep` are left."""
-    for checkpoint in _newest_first(folder)[keep:]:
-        discard(checkpoint)
-
-
 def discard(checkpoint: Path) -> None:
     """Delete a checkpoint; one that is half deleted does not count as complete."""
     (checkpoint / adapters.COMPLETE).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,21 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, Outcome
 from qwenlab.training.recipe import Recipe
 
-WORKER = "qwenlab.training.worker"
+WORKER = "qwenlab.commands.training_worker"
 PORT = 29500
 """Where the machines of a run meet, on the first one; torch's own default."""
+WAIT = timedelta(hours=12)
+"""How long processes wait for each other. While the first answers a test's questions, the others have nothing to do;
+torch's own limit of minutes would end the run. A process that died is noticed at once all the same."""
+
+PEER_LOST = QwenlabError(
+    "Another process of this run ended unexpectedly.",
+    "Out of memory is the usual cause: choose fewer processes or a smaller micro-batch, then resume. The log has more.",
+    zh=(
+        "本次训练的另一个进程意外结束。",
+        "最常见的原因是内存不足：请减少进程数或调小微批大小，然后继续训练。详情见日志。",
+    ),
+)
 
 
 def arguments(
@@ -161,7 +174,7 @@ class World:
         if interface:  # else gloo takes the address of this machine's name, which on Debian is 127.0.1.1
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
             os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
-        torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+        torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=WAIT)
 
     def share_cores(self) -> None:
         """Give each process of this machine an equal part of the cores."""

@@ -108,6 +108,7 @@ def _load_in_4_bit(base: Path, dtype: Any) -> loading.LoadedModel:
             "Choose method lora, or copy the model again.",
             zh=(f"无法以 4 位加载模型 {base}：{reason}。", "请选择方法 lora，或重新复制该模型。"),
         ) from error
+    loading.prepare_to_answer(model, tokenizer)
     return loading.LoadedModel(base, tokenizer, model)
 
 

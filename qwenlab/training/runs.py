@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from qwenlab.errors import QwenlabError, nearest
 from qwenlab.jobs import Job, State
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
-from qwenlab.training import endings, launch, methods
+from qwenlab.training import endings, launch, looks, methods
 from qwenlab.training import recipe as recipes
+from qwenlab.training.looks import Look, Score
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import SHIPPED, Workspace
 
@@ -23,8 +25,11 @@ SETTLED = 5
 """Steps after which a process's own speed is known."""
 
 
-def create(workspace: Workspace, recipe: Recipe) -> Job:
-    """Make a run folder with the resolved recipe and its own copy of the training data.
+def create(workspace: Workspace, recipe: Recipe, suite: Mapping[str, Any] | None = None) -> Job:
+    """Make a run folder with the resolved recipe and its own copies of the training data and of the deciding test.
+
+    Args:
+        suite: the test that the recipe names, as plain values; training itself cannot read tests.
 
     A data set that did not come with the program also keeps the version that is trained.
 
@@ -54,6 +59,8 @@ def create(workspace: Workspace, recipe: Recipe) -> Job:
     if not shipped(data):
         with suppress(QwenlabError):  # the run has its own copy, whatever that folder forbids
             keep_version(data)
+    if suite is not None:
+        files.write_json(folder / "suite.json", suite)
     return Job(folder)
 
 
@@ -169,6 +176,9 @@ class Progress:
         longest, longest_answer: most tokens of a sample, and most that are trained.
         damaged: what was found damaged on the disk at the last resume, in a sentence; damaged_zh: the same.
         reason, remedy: why it failed and what to do; of an interrupted run what is likely, if anything is.
+        looks: step -> what the deciding test said of the model then.
+        failed_looks: step -> reason and remedy of a look that could not be taken, with reason_zh and remedy_zh.
+        asking: (questions answered, asked) of the look that is being taken; (0, 0) while none is.
     """
 
     state: State = "new"
@@ -198,6 +208,9 @@ class Progress:
     longest_answer: int = 0
     damaged: str = ""
     damaged_zh: str = ""
+    looks: dict[int, Look] = field(default_factory=dict)
+    failed_looks: dict[int, dict[str, str]] = field(default_factory=dict)
+    asking: tuple[int, int] = (0, 0)
     seconds: float = 0.0
     phase: str = ""
     reason: str = ""
@@ -207,9 +220,16 @@ class Progress:
     _before: float = field(default=0.0, repr=False)  # seconds per step before the last start
     _timed: int = field(default=0, repr=False)  # steps since then
 
+    @property
+    def best(self) -> tuple[int, Score] | None:
+        """Step and score of the checkpoint that is the result; None where no test has decided."""
+        found = looks.best(self.looks.values())
+        return (found.step, found.score) if found and found.score else None
+
     def take(self, event: dict[str, Any]) -> None:
         """Fold one event into the picture."""
         kind, self.heard = event.get("event"), event.get("time", self.heard)
+        self.asking = (event["done"], event["total"]) if kind == "asking" else (0, 0)
         if kind == "phase":
             self.phase = event["name"]
             if self.phase == "loading":
@@ -238,6 +258,11 @@ class Progress:
             self.extras[event["name"]] = event
         elif kind == "early_stop":
             self.early_stop = event
+        elif kind == "look":
+            score = Score(*(event[name] for name in ("score", "usable", "field_accuracy", "passed", "n")))
+            self.looks[event["step"]] = Look(event["step"], score, event.get("loss"), event["seconds"])
+        elif kind == "look_failed":
+            self.failed_looks[event["step"]] = event
         elif kind == "timing":
             self.seconds += event["seconds"]  # a resumed run has several
         elif kind in ("finished", "stopped", "failed"):
@@ -260,6 +285,9 @@ class Progress:
         for known in (self.losses, self.learning_rates):
             for later in [step for step in known if step > self.step]:
                 del known[later]  # went back to a checkpoint: the steps behind it are done again
+        for seen in (self.validation, self.looks, self.failed_looks):
+            for later in [step for step in seen if step >= self.step]:
+                del seen[later]
         self.losses[self.step], self.learning_rates[self.step] = event["loss"], event["learning_rate"]
         self.tokens_per_s, self.memory_bytes = event["tokens_per_s"], event["memory_bytes"]
         self.eta_seconds, self.phase = event["eta_seconds"], "training"

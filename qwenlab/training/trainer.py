@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,14 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, loading, precision
 from qwenlab.models import folder as model_folder
-from qwenlab.training import batches, checkpoints, memory, methods, packing, runs
+from qwenlab.training import batches, checkpoints, looks, memory, methods, packing, runs
 from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_each
 from qwenlab.training.estimate import Machine, estimate, refuse_if_too_big
 from qwenlab.training.launch import World
+from qwenlab.training.looks import Judge, Looks
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.token_file import FOLDER, TokenFile
 
-KEEP_CHECKPOINTS = 3
 TRIM_EVERY = 8
 """Steps between returning freed memory; each time costs a few page faults."""
 
@@ -103,19 +104,31 @@ class Reporter(transformers.TrainerCallback):
 
     Args:
         tokens: of each step, over all processes.
+
+    Attributes:
+        trainer: is set before training begins.
     """
 
-    def __init__(self, job: Job, recipe: Recipe, world: World, tokens: list[int], origin: dict[str, str]) -> None:
+    trainer: LabelTrainer
+
+    def __init__(
+        self, job: Job, recipe: Recipe, world: World, tokens: list[int], origin: dict[str, str], looks: Looks
+    ) -> None:
         self.job, self.recipe, self.world, self.tokens, self.origin = job, recipe, world, tokens, origin
+        self.looks = looks
         self.stopped = False
         self._memory = 0
         self._began = self._saved = self._last = time.monotonic()
         self._first_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clocks; after a resume they count from the first new step."""
+        """Start the clocks; after a resume they count from the first new step, and an open look comes first."""
         self._began = self._saved = self._last = time.monotonic()
         self._first_step = state.global_step
+        if self.looks.begin(state.global_step):
+            self._look(state, control)
+            if control.should_training_stop:  # the Trainer would take one more step
+                raise looks.EndedError
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """One event per optimizer step, or per look at the validation samples."""
@@ -132,7 +145,7 @@ class Reporter(transformers.TrainerCallback):
             loss=logs["loss"],
             learning_rate=logs["learning_rate"],
             tokens_per_s=self.tokens[step - 1] / (now - self._last),
-            eta_seconds=per_step * (state.max_steps - step),
+            eta_seconds=per_step * (state.max_steps - step) + self.looks.seconds_ahead(step),
             memory_bytes=self._memory,
         )
         self._last = now
@@ -148,31 +161,39 @@ class Reporter(transformers.TrainerCallback):
         if stop_votes:
             self.stopped = True
             control.should_save = control.should_training_stop = True
-        elif save_votes:
+        elif save_votes or self.looks.due(state.global_step):
             control.should_save = True
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop early when the last looks brought nothing better; the log survives a resume."""
-        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
-        patience = self.recipe.patience
-        if patience and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience]):
-            self.job.report("early_stop", step=state.global_step, looks=patience, best=min(losses))
-            control.should_training_stop = True
-
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint complete, as the very last thing; only then may an older one go."""
+        """Mark the checkpoint complete, as the very last thing; only then look at how good it is."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         self.world.wait()  # for what the others write into it
         if self.world.first:
             files.write_json(checkpoint / adapters.ORIGIN, self.origin)
             checkpoints.seal(checkpoint)
-            checkpoints.rotate(checkpoint.parent, KEEP_CHECKPOINTS)
         self._saved = self._last = time.monotonic()
         self.job.report("saved", step=state.global_step)
+        if self.looks.due(state.global_step) and not self.stopped:
+            self._look(state, control)
+        if self.world.first:
+            self.looks.tidy()
+
+    def _look(self, state: Any, control: Any) -> None:
+        began = time.monotonic()
+        outcome = self.looks.take(state.global_step, self.trainer)
+        memory.give_back()
+        self._began += time.monotonic() - began  # a look is no step
+        self._saved = self._last = time.monotonic()
+        self.stopped = self.stopped or outcome == "stopped"
+        if outcome != "on":
+            control.should_training_stop = True
 
 
-def train(job: Job, world: World) -> bool:
+def train(job: Job, world: World, judge: Judge | None = None) -> bool:
     """Train a run to its end, or until a person stops it.
+
+    Args:
+        judge: whose score makes a checkpoint the result; None takes the last one.
 
     Returns:
         Whether it was stopped early.
@@ -203,11 +224,12 @@ def train(job: Job, world: World) -> bool:
     )
     _refuse_what_cannot_fit(recipe, base, encoded, sum(tokens), dtype)
     # Before the model is loaded: under ZeRO-3 the arguments make each process load its part only.
-    arguments = _arguments(job, recipe, dtype, len(steps), bool(validation))
+    arguments = _arguments(job, recipe, dtype, len(steps))
     model = _model(job, recipe, base, dtype)
     world.share_cores()
     origin = {"base": base.name, "folder": str(base), **model_folder.fingerprints(base)}
-    reporter = Reporter(job, recipe, world, tokens, origin)
+    watch = Looks(job, recipe, world, len(steps), loading.LoadedModel(base, tokenizer, model), judge)
+    reporter = Reporter(job, recipe, world, tokens, origin, watch)
     samples = Planned(encoded, tokenizer.pad_token_id)
     trainer = LabelTrainer(
         world=world,
@@ -221,11 +243,14 @@ def train(job: Job, world: World) -> bool:
         callbacks=[reporter],
     )
     trainer.remove_callback(transformers.PrinterCallback)
+    reporter.trainer = trainer
     if not world.first:
         torch.manual_seed(recipe.seed + world.rank)  # all began with the same weights; each drops out its own
-    trainer.train(resume_from_checkpoint=_checkpoint(job, world))
-    if not reporter.stopped:
-        _save(trainer, job, recipe, base, origin)
+    with suppress(looks.EndedError):
+        trainer.train(resume_from_checkpoint=_checkpoint(job, world))
+    chosen = world.agree(watch.best_checkpoint() if world.first else None)
+    if chosen or not reporter.stopped:
+        _save(trainer, job, recipe, base, origin, chosen)
     world.wait()
     return reporter.stopped
 
@@ -318,9 +343,7 @@ def _checkpoint(job: Job, world: World) -> str | None:
     return str(chosen) if name else None
 
 
-def _arguments(
-    job: Job, recipe: Recipe, dtype: torch.dtype, steps: int, validate: bool
-) -> transformers.TrainingArguments:
+def _arguments(job: Job, recipe: Recipe, dtype: torch.dtype, steps: int) -> transformers.TrainingArguments:
     return transformers.TrainingArguments(
         output_dir=str(job.folder / adapters.CHECKPOINTS),
         per_device_train_batch_size=recipe.at_once,
@@ -347,10 +370,8 @@ def _arguments(
         liger_kernel_config=methods.LIGER,
         logging_steps=1,
         save_strategy="steps",
-        save_steps=10**9,  # checkpoints come by time
+        save_steps=10**9,  # checkpoints come by time and at looks
         save_total_limit=None,  # it would delete an old one before the new one is complete
-        eval_strategy="steps" if validate else "no",
-        eval_steps=max(1, round(steps / max(1.0, recipe.epochs))),
         prediction_loss_only=True,
         remove_unused_columns=False,
         label_names=["labels"],
@@ -360,14 +381,23 @@ def _arguments(
     )
 
 
-def _save(trainer: LabelTrainer, job: Job, recipe: Recipe, base: Path, origin: dict[str, str]) -> None:
-    """Write the adapter or model under a temporary name, then rename: it is there whole or not at all."""
+def _save(
+    trainer: LabelTrainer, job: Job, recipe: Recipe, base: Path, origin: dict[str, str], chosen: Path | None
+) -> None:
+    """Write the adapter or model under a temporary name, then rename: it is there whole or not at all.
+
+    Args:
+        chosen: the checkpoint to take it from; None for the weights as they are.
+    """
     target = job.folder / (adapters.FULL if recipe.method == "full" else adapters.FINISHED)
     staging = target.with_name(f".{target.name}.part")
     if trainer.world.first:
         shutil.rmtree(staging, ignore_errors=True)
     trainer.world.wait()
-    trainer.save_model(str(staging))  # by all: under ZeRO each holds a part of the weights
+    if chosen is None:
+        trainer.save_model(str(staging))  # by all: under ZeRO each holds a part of the weights
+    elif trainer.world.first:
+        looks.copy_weights(chosen, staging)
     if not trainer.world.first:
         return
     (staging / "training_args.bin").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The training process: `python -m qwenlab.training.worker RUN_FOLDER`, or several started by torch.distributed.run.
+"""The training process, or one of several started by torch.distributed.run; launch.WORKER is the module it begins in.
 
 It reads the recipe and writes events; nobody holds its pipe, so nothing stops it but a person or the machine.
 """
@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,15 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import folder as model_folder
 from qwenlab.training import endings, launch, pulse, queue, runs
+from qwenlab.training.looks import Judge
 
 
-def main() -> int:
-    """Train the run named on the command line; the exit code says whether it ended well."""
+def main(judge_of: Callable[[Job], Judge | None]) -> int:
+    """Train the run named on the command line; the exit code says whether it ended well.
+
+    Args:
+        judge_of: who scores the checkpoints of a run; None where no test decides.
+    """
     found = dict(os.environ)  # the next run of the queue is to be started as this one was
     world = launch.World.here()
     folder = Path(sys.argv[1])
@@ -43,7 +49,7 @@ def main() -> int:
         job.report("phase", name="loading")
         from qwenlab.training.trainer import train
 
-        stopped = train(job, world)
+        stopped = train(job, world, judge_of(job))
     except BaseException as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher's, while the end is told
         with contextlib.suppress(OSError):  # the log's disk may be full
@@ -61,7 +67,7 @@ def main() -> int:
 def reason(job: Job, world: launch.World, error: BaseException) -> QwenlabError:
     """What is to be told of a failure."""
     if world.size > 1 and any(words in str(error) for words in CLOSED):
-        return PEER_LOST
+        return launch.PEER_LOST
     try:
         if failures.is_disk_full(error):
             return endings.disk_full(job.folder)
@@ -77,7 +83,7 @@ def reason(job: Job, world: launch.World, error: BaseException) -> QwenlabError:
 
 def _fail(job: Job, world: launch.World, why: QwenlabError, found: dict[str, str]) -> None:
     """Tell why the run ended, unless the process that ended it has told so."""
-    if why is not PEER_LOST or job.outcome() is None:
+    if why is not launch.PEER_LOST or job.outcome() is None:
         job.finish("failed", why)
     if world.first:
         queue.go_on(job, found)
@@ -91,19 +97,7 @@ def _machine_lost(job: Job, world: launch.World, found: dict[str, str]) -> None:
 
 CLOSED = ("closed by peer", "reset by peer", "Broken pipe", "Connection timed out")
 """What gloo and torch's store say when the process at the other end is gone."""
-PEER_LOST = QwenlabError(
-    "Another process of this run ended unexpectedly.",
-    "Out of memory is the usual cause: choose fewer processes or a smaller micro-batch, then resume. The log has more.",
-    zh=(
-        "本次训练的另一个进程意外结束。",
-        "最常见的原因是内存不足：请减少进程数或调小微批大小，然后继续训练。详情见日志。",
-    ),
-)
 
 
 def _left_alone(*_: Any) -> None:
-    raise PEER_LOST
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    raise launch.PEER_LOST

@@ -19,7 +19,7 @@ from qwenlab.ui.texts import Translator
 SECTIONS: dict[str, tuple[str, ...]] = {
     "train_section_learning": (
         *("epochs", "max_steps", "learning_rate", "schedule", "warmup", "batch_size", "weight_decay"),
-        *("validation", "patience", "seed"),
+        *("validation", "looks", "look_cases", "patience", "seed"),
     ),
     "train_section_adapter": ("method", "target", "rank", "alpha", "dropout"),
     "train_section_data": ("languages", "labels", "max_length", "too_long"),
@@ -65,7 +65,11 @@ class FormField:
         return t(key, help=self.help, low=number(self.low), high=number(self.high))
 
 
-def form_fields(language: Language, leave_out: Sequence[str] = ("model", "data")) -> list[FormField]:
+ELSEWHERE = ("model", "data", "suite")
+"""Settings that are chosen outside the sections."""
+
+
+def form_fields(language: Language, leave_out: Sequence[str] = ELSEWHERE) -> list[FormField]:
     """The recipe's settings in their order, with titles, help and limits from their declaration."""
     return [_form_field(name, language) for name in Recipe.model_fields if name not in leave_out]
 
@@ -138,6 +142,8 @@ def value_words(value: Any, t: Translator) -> str:
     """A setting's value as a person reads it."""
     if isinstance(value, list):
         return speaks(value, t) if value else t("train_none_named")
+    if value == "":
+        return t("looks_none_short")
     return number(value) if isinstance(value, int | float) else str(value)
 
 

@@ -17,6 +17,7 @@ from qwenlab.models import adapters
 from qwenlab.training import runs
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
+from qwenlab.ui import look_view
 from qwenlab.ui.components import NOTHING, Html, duration, escape, table
 from qwenlab.ui.learned_from import SHOWN_DIGITS, fingerprint
 from qwenlab.ui.loss_curve import Curve, loss_curves, loss_words
@@ -96,6 +97,7 @@ def facts(sides: Sequence[Side], t: Translator) -> Html:
         ("train_col_loss", lambda one: _loss(list(one.progress.losses.values())[-1:])),
         ("train_row_validation", lambda one: _loss(list(one.progress.validation.values())[-1:])),
         ("train_row_best_validation", lambda one: _loss(one.progress.validation.values())),
+        ("looks_row_best", lambda one: look_view.best_words(one.progress, t) or NONE),
         ("train_row_time", lambda one: duration(t, one.progress.seconds) if one.progress.seconds else NONE),
         ("train_col_when", lambda one: when(one.job)),
     ]

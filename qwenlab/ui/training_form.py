@@ -11,7 +11,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.training import recipe as recipes
 from qwenlab.training.queue import Queue
 from qwenlab.training.recipe import Recipe
-from qwenlab.ui import components, recipe_form, run_details
+from qwenlab.ui import components, deciding, recipe_form, run_details
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.live import LIVE
@@ -30,8 +30,8 @@ class Form:
     """The recipe's form.
 
     Attributes:
-        fields: the recipe's settings but model and data, in the order of `inputs`.
-        inputs: one component each.
+        fields: the recipe's settings in the sections, in the order of `inputs`.
+        inputs: one component each, and at last the deciding test.
         start, after: the buttons: at once, and after the run in progress.
     """
 
@@ -42,7 +42,8 @@ class Form:
 
     def values(self, typed: list[Any], t: Translator) -> dict[str, Any]:
         """What was typed, checked. Raises QwenlabError, naming the setting."""
-        return recipe_form.checked(self.fields, typed, t)
+        inside, rest = typed[: len(self.fields)], typed[len(self.fields) :]
+        return {**recipe_form.checked(self.fields, inside, t), **({"suite": rest[0] or ""} if rest else {})}
 
 
 def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any, t: Translator) -> Form:
@@ -58,6 +59,7 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
     advice = gr.HTML(**LIVE)
     filled = recipe_form.preset_values(STARTS_WITH, lab.model_name())
     before = gr.State(filled)
+    decides = deciding.deciding_part(lab, t)
     sections = recipe_form.in_sections(recipe_form.form_fields(t.language))
     fields, inputs = [field for _, inside in sections for field in inside], []
     with gr.Accordion(t("train_advanced"), open=False, elem_classes="files"):
@@ -68,7 +70,7 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
     start = gr.Button(t("train_start"), variant="primary", size="md")
     after = gr.Button(t("train_start_after"), variant="primary", size="md", visible=False)
     expect = gr.HTML(**LIVE)
-    form, planner = Form(fields, inputs, start, after), Planner(lab, readers.look)
+    form, planner = Form(fields, [*inputs, decides.suite], start, after), Planner(lab, readers.look)
 
     def look(name: str, base: dict[str, Any], count: bool, *typed: Any) -> tuple[Any, ...]:
         busy = queue.running()
@@ -88,8 +90,8 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
         return (
             first,
             gr.update(choices=preset_choices(plan, t)),
-            recipe_form.preset_lines(name, base, fields, typed, t),
-            suggestion_lines(plan, fields, typed, t),
+            recipe_form.preset_lines(name, base, fields, typed[: len(fields)], t),
+            suggestion_lines(plan, fields, typed[: len(fields)], t),
             Html(f'<div class="run">{last}</div>'),
             gr.update(interactive=ready and able, visible=busy is None),
             gr.update(interactive=ready and able, visible=busy is not None),
@@ -106,8 +108,10 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
     def settle(event: gr.EventData, *typed: Any) -> tuple[Any, ...]:
         return tuple(recipe_form.settled(fields, typed, str((event._data or {}).get("key", ""))))
 
+    by_name = {field.name: one for field, one in zip(fields, inputs, strict=True)}
+    deciding.tell_cost(decides, lab, t, by_name, readers.look)
     shown = [data, preset, changes, advice, expect, start, after]
-    poll(2, look, t, [preset, before, opened, *inputs], shown)
+    poll(2, look, t, [preset, before, opened, *form.inputs], shown)
     listen(preset.input, fill, t, preset, [before, *inputs])
     listen(changes.submit, fill, t, preset, [before, *inputs])
     listen(advice.submit, settle, t, inputs, inputs)

@@ -8,7 +8,9 @@ import gradio as gr
 from gradio.context import Context
 
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import selection
 from qwenlab.jobs import Job
+from qwenlab.models import catalogue
 from qwenlab.training import recipe as recipes
 from qwenlab.training import runs
 from qwenlab.training.queue import Queue
@@ -126,7 +128,8 @@ def start_run(lab: Lab, queue: Queue, values: dict[str, Any], t: Translator, aft
         after: whether it may wait for the run in progress. It learns from the data as they are now.
 
     Raises:
-        QwenlabError: no data, a file that another program changed, a run in progress, or a model that is not here.
+        QwenlabError: no data, a file that another program changed, a run in progress, a model that is not here, or a
+            test that cannot decide.
     """
     busy = queue.running()
     if busy is not None and not after:
@@ -140,7 +143,8 @@ def start_run(lab: Lab, queue: Queue, values: dict[str, Any], t: Translator, aft
         if document.dataset.path != before:
             lab.saved_as(document)
     recipe = recipes.read({**values, "model": lab.model_name(), "data": str(document.dataset.path)})
-    job = runs.create(lab.workspace, recipe)
+    suite = selection.deciding(lab.workspace, recipe.suite, recipe.languages or catalogue.languages(recipe.model))
+    job = runs.create(lab.workspace, recipe, suite.to_json() if suite else None)
     if after:
         queue.add(job)
         queue.start_next()  # the run in progress may have ended meanwhile

@@ -14,7 +14,7 @@ from qwenlab.models import adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
-from qwenlab.ui import run_details
+from qwenlab.ui import look_view, run_details
 from qwenlab.ui.components import (
     NOTHING,
     Html,
@@ -93,6 +93,7 @@ def run_view(
         _ending(job, progress, t),
         _facts(progress, t),
         curve,
+        look_view.scores(progress, t),
         learned_from.line(job, recipe, t) if learned_from else NOTHING,
         _kept(kept, t),
         run_details.left_out(progress, t),
@@ -159,6 +160,9 @@ def _bar(job: Job, progress: Progress, recipe: Recipe, t: Translator) -> Html:
         return progress_bar(t, fraction, words)
     if recipe.machines > 1 and (not heard or progress.phase == "loading"):
         return Html(progress_bar(t, None, t("train_phase_machines")) + run_details.other_machines(job, recipe, t))
+    if progress.asking[1]:
+        done, number = progress.asking
+        return progress_bar(t, fraction, t("looks_phase", done=done, number=number))
     phase = progress.phase if heard else ""
     words = t("train_phase_training", step=progress.step, total=total)
     if phase != "training":
@@ -178,12 +182,13 @@ def _facts(progress: Progress, t: Translator) -> Html:
         ("train_fact_samples", f"{progress.samples:,}" if progress.samples else "", ""),
         ("train_fact_tokens", f"{progress.tokens:,}" if progress.tokens else "", ""),
     ]
+    best = look_view.best_fact(progress, t)
     shown = "".join(
         f'<div title="{escape(about)}"><b>{escape(value)}</b> <span>{escape(t(key))}</span></div>'
         for key, value, about in facts
         if value
     )
-    return Html(f'<div class="facts">{shown}</div>') if shown else NOTHING
+    return Html(f'<div class="facts">{best}{shown}</div>') if shown or best else NOTHING
 
 
 def _ending(job: Job, progress: Progress, t: Translator) -> Html:
@@ -255,7 +260,7 @@ def runs_table(
     """
     if not jobs:
         return NOTHING
-    heads = (
+    heads: tuple[str, ...] = (
         *("train_col_run", "train_col_state", "train_col_model"),
         *("train_col_steps", "train_col_loss", "train_col_when"),
     )
@@ -264,7 +269,12 @@ def runs_table(
         [_tick(job, job.id in ticked, len(ticked) >= most, t), *_run_row(job, readers.look(job), job.id == shown, t)]
         for job in listed
     ]
-    drawn = table(["", *(t(key) for key in heads)], rows, (4, 5), [f"show:{job.id}" for job in listed])
+    numbers = [4, 5]
+    if any(readers.look(job).best for job in listed):
+        heads, numbers = (*heads[:-2], "looks_col_loss", "looks_col_score", heads[-1]), [4, 5, 6]
+        for row, job in zip(rows, listed, strict=True):
+            row[-1:] = [look_view.best_score(readers.look(job)), when(job).partition("-")[2]]  # as wide as without
+    drawn = table(["", *(t(key) for key in heads)], rows, numbers, [f"show:{job.id}" for job in listed])
     older = len(jobs) - LISTED_RUNS
     more = f'<p class="quiet">{escape(t("train_more_runs", number=older))}</p>' if older > 0 else ""
     hint = f'<span class="quiet">{escape(t("train_tick"))}</span>' if len(jobs) > 1 else ""

@@ -105,13 +105,6 @@ def test_with_none_left_training_begins_again_and_says_so(tmp_path: Path) -> Non
     assert "从头开始" in event["words_zh"]
 
 
-def test_oldest_complete_ones_go_and_torn_ones_do_not_count(tmp_path: Path) -> None:
-    kept = [sealed(tmp_path, step) for step in (8, 9, 10, 11)]
-    write(tmp_path, 12)
-    checkpoints.rotate(tmp_path / adapters.CHECKPOINTS, 3)
-    assert [checkpoint.exists() for checkpoint in kept] == [False, True, True, True]
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     """An ext4 file system in the file tmp_path/image, mounted."""

@@ -48,15 +48,24 @@ def add_verbs(verbs: Any) -> None:
         one.add_argument("--json", action="store_true", help="print JSON")
 
 
-def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Make a run from recipe file and flags, start it and follow it."""
+def recipe_from(chosen: argparse.Namespace) -> Recipe:
+    """The recipe that preset, recipe file and flags make together; each beats the one before.
+
+    Raises:
+        QwenlabError: naming the first setting that is wrong.
+    """
     values = recipes.read_file(chosen.recipe) if chosen.recipe else {}
     values.setdefault("model", os.environ.get("QWENLAB_MODEL", catalogue.DEFAULT))
     flags = {name: getattr(chosen, f"set_{name}") for name in Recipe.model_fields}
     values |= {name: value for name, value in flags.items() if value is not None}
     if chosen.preset:
         values = presets.preset(chosen.preset, str(values["model"])) | values
-    recipe = recipes.read(values)
+    return recipes.read(values)
+
+
+def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
+    """Make a run from recipe file and flags, start it and follow it."""
+    recipe = recipe_from(chosen)
     for warning, _ in presets.warnings(recipe):
         console.say(warning)
     ensure(workspace, recipe.model, console)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
 from qwenlab.errors import QwenlabError
+from qwenlab.models import precision
 from qwenlab.training.recipe import Recipe, named
 
 PROGRAM = 1.5e9
@@ -51,6 +52,16 @@ class Machine:
         with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
             total = min(total, int(CONTAINER_LIMIT.read_text()))
         return cls(total)
+
+    @classmethod
+    def measured(cls) -> Machine:
+        """What a run would train on, and in which number format; imports torch, so not on the page's thread."""
+        size = precision.dtype().itemsize
+        if precision.device() == "cpu":
+            return replace(cls.here(), number_bytes=size)
+        import torch
+
+        return cls(int(torch.cuda.get_device_properties(0).total_memory), "cuda", size)
 
 
 @dataclass(frozen=True)

@@ -210,9 +210,9 @@ class Recipe(BaseModel):
         1,
         (
             "Machines",
-            "How many machines train together; start from `qwenlab train`, which prints the command for the others.",
+            "How many machines train together. The run waits for the others and shows the command to run there.",
         ),
-        ("机器数", "一起训练的机器数量；请用 `qwenlab train` 启动，它会给出其他机器要运行的命令。"),
+        ("机器数", "一起训练的机器数量。训练会等待其他机器，并给出要在那里运行的命令。"),
         ge=1,
         le=64,
     )

@@ -1,16 +1,14 @@
-"""transformers' Trainer with our tokens, our batches, and logits only where a label is."""
+"""transformers' Trainer with our tokens, packed rows, and logits only where a label is."""
 
 from __future__ import annotations
 
-import ctypes
+import random
 import shutil
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 import transformers
 from torch.utils.data import DataLoader, Dataset
@@ -21,11 +19,12 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, loading, precision
 from qwenlab.models import folder as model_folder
-from qwenlab.training import batches, checkpoints, methods, runs
-from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_all
+from qwenlab.training import batches, checkpoints, memory, methods, packing, runs
+from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_each
 from qwenlab.training.estimate import Machine, estimate, refuse_if_too_big
 from qwenlab.training.launch import World
 from qwenlab.training.recipe import Recipe
+from qwenlab.training.token_file import FOLDER, TokenFile
 
 KEEP_CHECKPOINTS = 3
 TRIM_EVERY = 8
@@ -35,19 +34,19 @@ TRIM_EVERY = 8
 class Planned(Dataset[Encoded]):
     """The samples by number; batches.NOTHING is one token without a label."""
 
-    def __init__(self, samples: list[Encoded], pad_id: int) -> None:
-        self.samples = samples
+    def __init__(self, tokens: TokenFile, pad_id: int) -> None:
+        self.tokens = tokens
         self.nothing = Encoded([pad_id], [IGNORED])
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.tokens)
 
-    def __getitem__(self, index: int) -> Encoded:
-        return self.nothing if index == batches.NOTHING else self.samples[index]
+    def __getitem__(self, number: int) -> Encoded:
+        return self.nothing if number == batches.NOTHING else self.tokens[number]
 
 
 class LabelTrainer(transformers.Trainer):
-    """Computes logits at the positions that some row of the batch has a label for, and nowhere else.
+    """Computes each packed row once, and logits only at the positions that foretell a label.
 
     Args:
         world: the processes that share each step.
@@ -71,14 +70,10 @@ class LabelTrainer(transformers.Trainer):
 
     def _summed_loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Cross-entropy summed over the labels of a micro-batch, and how many they are."""
-        labels = inputs.pop("labels")
-        # The logit at position p predicts the token at p + 1.
-        wanted = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().squeeze(-1)
-        logits = model(**inputs, logits_to_keep=wanted, use_cache=False).logits
-        targets = labels[:, wanted + 1]
-        chosen = targets != IGNORED  # before the float copy: a row rarely labels every kept position
-        loss = torch.nn.functional.cross_entropy(logits[chosen].float(), targets[chosen], reduction="sum")
-        return loss, chosen.sum()
+        del inputs["labels"]  # the model must not count a loss of its own
+        wanted, targets = inputs.pop("wanted"), inputs.pop("shift_labels")
+        logits = model(**inputs, logits_to_keep=wanted, use_cache=False).logits[0]
+        return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
 
     def get_train_dataloader(self) -> DataLoader[Encoded]:
         """This process's share of the plan, in its order."""
@@ -145,11 +140,11 @@ class Reporter(transformers.TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save when it is time or when a person asked to stop; the first process decides for all."""
         if state.global_step % TRIM_EVERY == 0:
-            return_memory()
+            memory.give_back()
         stop = self.world.first and self.job.asked_to_stop() and state.global_step < state.max_steps
         save = self.world.first and time.monotonic() - self._saved > self.recipe.save_minutes * 60
-        stop_votes, save_votes, memory = self.world.total(stop, save, peak_memory())
-        self._memory = int(memory)
+        stop_votes, save_votes, most = self.world.total(stop, save, memory.peak())
+        self._memory = int(most)
         if stop_votes:
             self.stopped = True
             control.should_save = control.should_training_stop = True
@@ -176,27 +171,6 @@ class Reporter(transformers.TrainerCallback):
         self.job.report("saved", step=state.global_step)
 
 
-def return_memory() -> None:
-    """Give freed memory back to the system.
-
-    Batches of ever new lengths leave holes that glibc keeps: without this a run of 75 steps grew by two thirds.
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
-        if trim:
-            trim(0)
-
-
-def peak_memory() -> int:
-    """The most memory this process has held so far, in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def train(job: Job, world: World) -> bool:
     """Train a run to its end, or until a person stops it.
 
@@ -208,48 +182,42 @@ def train(job: Job, world: World) -> bool:
     """
     recipe, base = runs.recipe_of(job), runs.base_of(job)
     methods.check(recipe, base)
+    memory.keep_freed()
     world.join(precision.device())
     methods.join(recipe)
     dtype = world.agree(precision.dtype())  # each measures, and close ones may differ
     transformers.set_seed(recipe.seed)
     tokenizer = loading.load_tokenizer(base)
-    encoded = _encode(job, recipe, tokenizer)
-    kept_out = int(len(encoded.samples) * recipe.validation)
-    training, validation = encoded.samples[kept_out:], encoded.samples[:kept_out]
-    lengths = [len(sample.ids) for sample in training]
-    steps = batches.plan(lengths, recipe.epochs, recipe.batch_size, recipe.max_steps, recipe.seed)
-    tokens = [sum(lengths[index] for index in step) for step in steps]
+    encoded = _encode(job, recipe, base, tokenizer, world)
+    training, validation = _divide(len(encoded), recipe)
+    steps, tokens = _plan(recipe, encoded, training)
     job.report(
         "encoded",
         samples=len(training),
-        left_out=encoded.left_out,
-        left_out_zh=encoded.left_out_zh,
-        shortened=encoded.shortened,
-        shortened_zh=encoded.shortened_zh,
+        **encoded.about["remarks"],
         tokens=sum(tokens),
-        trained_tokens=sum(training[index].trained for step in steps for index in step),
+        trained_tokens=sum(encoded.trained[number] for step in steps for number in step),
         steps=len(steps),
-        longest=max(lengths),
-        longest_answer=max(sample.trained for sample in training),
+        longest=max(encoded.lengths),
+        longest_answer=max(encoded.trained),
     )
-    _refuse_what_cannot_fit(recipe, base, training, sum(tokens), dtype)
+    _refuse_what_cannot_fit(recipe, base, encoded, sum(tokens), dtype)
     # Before the model is loaded: under ZeRO-3 the arguments make each process load its part only.
     arguments = _arguments(job, recipe, dtype, len(steps), bool(validation))
     model = _model(job, recipe, base, dtype)
     world.share_cores()
     origin = {"base": base.name, "folder": str(base), **model_folder.fingerprints(base)}
     reporter = Reporter(job, recipe, world, tokens, origin)
-    pad_id = tokenizer.pad_token_id
-    look = sorted(range(len(validation)), key=lambda index: -len(validation[index].ids))
+    samples = Planned(encoded, tokenizer.pad_token_id)
     trainer = LabelTrainer(
         world=world,
         micro_batches=batches.share(steps, recipe.at_once, world.rank, world.size),
-        looks=batches.share([look], recipe.at_once, world.rank, world.size),
+        looks=batches.share([validation], recipe.at_once, world.rank, world.size),
         model=model,
         args=arguments,
-        train_dataset=Planned(training, pad_id),
-        eval_dataset=Planned(validation, pad_id) if validation else None,
-        data_collator=lambda samples: batches.collate(samples, pad_id),
+        train_dataset=samples,
+        eval_dataset=samples if validation else None,
+        data_collator=packing.pack,
         callbacks=[reporter],
     )
     trainer.remove_callback(transformers.PrinterCallback)
@@ -262,47 +230,73 @@ def train(job: Job, world: World) -> bool:
     return reporter.stopped
 
 
-def _refuse_what_cannot_fit(recipe: Recipe, base: Path, training: list[Encoded], tokens: int, dtype: Any) -> None:
+def _refuse_what_cannot_fit(recipe: Recipe, base: Path, encoded: TokenFile, tokens: int, dtype: Any) -> None:
     """Raise QwenlabError before minutes are spent on a run that would end for want of memory."""
-    machine = Machine.here()
-    if precision.device() == "cuda":
-        machine = Machine(torch.cuda.get_device_properties(0).total_memory, "cuda")
-    machine = replace(machine, number_bytes=dtype.itemsize)
-    longest = max(len(sample.ids) for sample in training)
-    answer = max(sample.trained for sample in training)
+    machine = replace(Machine.measured(), number_bytes=dtype.itemsize)
     config = model_folder.read_config(base)
-    refuse_if_too_big(estimate(config, recipe, tokens, longest, machine, answer=answer), machine)
+    found = estimate(config, recipe, tokens, max(encoded.lengths), machine, answer=max(encoded.trained))
+    refuse_if_too_big(found, machine)
 
 
-def _encode(job: Job, recipe: Recipe, tokenizer: Any) -> EncodedSet:
-    job.report("phase", name="encoding")
+def _encode(job: Job, recipe: Recipe, base: Path, tokenizer: Any, world: World) -> TokenFile:
+    """The run's samples as tokens on disk, written by the first process; a resumed run finds them there."""
+    folder, made_with = job.folder / FOLDER, model_folder.fingerprints(base)["tokenizer"]
+    found = TokenFile.find(folder)
+    if not all(world.everyone(found is not None and found.about["tokenizer"] == made_with)):
+        if world.first:
+            job.report("phase", name="encoding")
+            _write_tokens(job, recipe, tokenizer, made_with)
+            memory.give_back()
+        world.wait()
+        found = TokenFile(folder)
+    assert found is not None
+    return found
+
+
+def _write_tokens(job: Job, recipe: Recipe, tokenizer: Any, made_with: str) -> None:
     samples = [
         sample
         for sample in DataSet.open(job.folder / "data.json").samples
         if sample.broken() or sample.language in recipe.languages
     ]
-    encoded = encode_all(tokenizer, samples, recipe.max_length, recipe.labels, recipe.too_long)
-    if not encoded.samples:
-        first = encoded.left_out[0] if encoded.left_out else ("", "there are none")
-        first_zh = encoded.left_out_zh[0] if encoded.left_out_zh else ("", "没有样本")
-        raise QwenlabError(
-            f"None of the {len(samples)} samples can be trained (the first: {first[0]}: {first[1]}).",
-            "Check the data set, or raise max_length.",
-            zh=(
-                f"{len(samples)} 个样本都无法训练（第一个 {first_zh[0]}：{first_zh[1]}）。",
-                "请检查数据集，或调大“最长样本”。",
-            ),
-        )
-    return encoded
+    seen = EncodedSet()
+    encoded = encode_each(tokenizer, samples, recipe.max_length, recipe.labels, recipe.too_long, seen)
+    if TokenFile.write(job.folder / FOLDER, encoded, lambda: {"tokenizer": made_with, "remarks": seen.remarks()}):
+        return
+    first = seen.left_out[0] if seen.left_out else ("", "there are none")
+    first_zh = seen.left_out_zh[0] if seen.left_out_zh else ("", "没有样本")
+    raise QwenlabError(
+        f"None of the {len(samples)} samples can be trained (the first: {first[0]}: {first[1]}).",
+        "Check the data set, or raise max_length.",
+        zh=(
+            f"{len(samples)} 个样本都无法训练（第一个 {first_zh[0]}：{first_zh[1]}）。",
+            "请检查数据集，或调大“最长样本”。",
+        ),
+    )
+
+
+def _divide(samples: int, recipe: Recipe) -> tuple[list[int], list[int]]:
+    """Numbers of the samples to train on, and of those kept out, which are spread over the whole set."""
+    kept_out = int(samples * recipe.validation)
+    validation = set(random.Random(recipe.seed).sample(range(samples), kept_out))
+    return [number for number in range(samples) if number not in validation], sorted(validation)
+
+
+def _plan(recipe: Recipe, encoded: TokenFile, training: list[int]) -> tuple[list[list[int]], list[int]]:
+    """The numbers of each step's samples, and its tokens."""
+    lengths, openings = ([every[number] for number in training] for every in (encoded.lengths, encoded.openings()))
+    steps = batches.plan(lengths, recipe.epochs, recipe.batch_size, recipe.max_steps, recipe.seed, openings)
+    tokens = [sum(lengths[index] for index in step) for step in steps]
+    return [[training[index] for index in step] for step in steps], tokens
 
 
 def _model(job: Job, recipe: Recipe, base: Path, dtype: torch.dtype) -> Any:
     """The model to train, with what this machine has to make it faster."""
     loaded = methods.load(base, recipe, dtype)
-    for extra in methods.extras(precision.device()):
+    extras = methods.extras(precision.device())
+    for extra in extras:
         job.report("extras", name=extra.name, used=extra.used, reason=extra.reason, reason_zh=extra.reason_zh)
-        if extra.used and extra.name == "flash-attn":
-            loaded.model.set_attn_implementation("flash_attention_2")
+    packing.prepare(loaded.model, any(extra.used for extra in extras if extra.name == "flash-attn"))
     return methods.prepare(loaded, recipe)
 
 

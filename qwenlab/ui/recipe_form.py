@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,29 @@ def refilled(
     """The form after its preset's values went from `before` to `now`: what was changed by hand stays."""
     pairs = zip(fields, typed, strict=True)
     return [now[field.name] if value == before[field.name] else value for field, value in pairs]
+
+
+def settled(fields: Sequence[FormField], typed: Sequence[Any], key: str) -> list[Any]:
+    """The form after a click on a button that puts values into it: "set:" and the values as JSON.
+
+    What the form could not hold is left as it is.
+    """
+    what, _, text = key.partition(":")
+    try:
+        changes = json.loads(text) if what == "set" else {}
+    except ValueError:
+        changes = {}
+
+    def allowed(field: FormField, value: Any) -> bool:
+        if field.kind in ("number", "whole"):
+            return isinstance(value, int | float) and math.isfinite(value) and field.fits(value)
+        return value in field.choices
+
+    pairs = zip(fields, typed, strict=True)
+    return [
+        changes[field.name] if field.name in changes and allowed(field, changes[field.name]) else value
+        for field, value in pairs
+    ]
 
 
 def preset_lines(

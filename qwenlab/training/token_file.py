@@ -59,6 +59,7 @@ class TokenFile:
         np.save(folder / ENDS, np.array(ends))
         if len(ends) == 1:
             return None
+        files.sync_tree(folder)
         files.write_json(folder / ABOUT, about())
         return cls(folder)
 

@@ -28,6 +28,7 @@ HEAVY = {
     "peft",
     "accelerate",
     "xllamacpp",
+    "llguidance",
     "gptqmodel",
     "datasets",
     "deepspeed",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from qwenlab import failures
-from qwenlab.chat.gguf_contestant import GgufContestant
 from qwenlab.chat.local_contestant import LocalContestant, stream_batch
-from qwenlab.models.contestant import Answer, Contestant, Generation, Message
+from qwenlab.errors import QwenlabError
+from qwenlab.models.contestant import Answer, Contestant, Generation, Message, Streaming
 
 
 @dataclass
@@ -22,52 +23,76 @@ class Column:
         name: the contestant's name.
         about: how its answers are produced, as `Contestant.describe` says.
         text: the words so far.
+        tokens: of the words so far; exact once it has ended.
         answer: set once it has ended.
         first_token_seconds: from the question to the first word.
+        seconds: from the question to the newest word.
     """
 
     name: str
     about: dict[str, str]
     text: str = ""
+    tokens: int = 0
     answer: Answer | None = None
     first_token_seconds: float | None = None
+    seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
 
-    def grow(self, text: str) -> None:
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens by the time since the question; 0 before the first."""
+        return self.tokens / self.seconds if self.seconds > 0 else 0.0
+
+    def grow(self, text: str, tokens: int) -> None:
         """Take the text so far."""
-        if text and self.first_token_seconds is None:
-            self.first_token_seconds = time.perf_counter() - self.began
-        self.text = text
+        if tokens != self.tokens:
+            self.seconds = time.perf_counter() - self.began
+            if self.first_token_seconds is None:
+                self.first_token_seconds = self.seconds
+        self.text, self.tokens = text, tokens
 
     def end(self, answer: Answer) -> None:
         """Take the finished answer."""
-        self.answer, self.text = answer, answer.text
+        if self.answer is None:
+            self.seconds = time.perf_counter() - self.began
+            if answer.tokens and self.first_token_seconds is None:
+                self.first_token_seconds = self.seconds
+            self.answer, self.text, self.tokens = answer, answer.text, answer.tokens
 
 
 def stream(
     contestants: Sequence[Contestant],
-    messages: list[Message],
+    conversations: Sequence[list[Message]],
     settings: Generation,
     stop: threading.Event,
+    schema: dict[str, Any] | None = None,
 ) -> Iterator[list[Column]]:
     """Yield all columns, again and again, until every contestant has ended.
 
     Contestants on one base decode in one batch; others beside them. A contestant that fails ends its own
     column with the error and leaves the others alone.
+
+    Args:
+        conversations: one per contestant; they may differ.
+        stop: ends all answers within a token; it is set when the stream ends or is closed.
+        schema: a JSON Schema that every answer is forced into. An answer may still be cut at its token limit,
+            and `constraint.unenforced` names what of the schema is left to luck.
     """
     columns = [Column(contestant.name, contestant.describe()) for contestant in contestants]
-    changed: queue.Queue[None] = queue.Queue()
-    groups: dict[int, list[int]] = {}
-    for index, contestant in enumerate(contestants):
-        shared = id(contestant.loaded) if isinstance(contestant, LocalContestant) else -index - 1
-        groups.setdefault(shared, []).append(index)
+    changed: queue.SimpleQueue[None] = queue.SimpleQueue()
+    groups: dict[Hashable, list[int]] = {}
+    for index, (contestant, _) in enumerate(zip(contestants, conversations, strict=True)):
+        groups.setdefault(contestant.batch if isinstance(contestant, LocalContestant) else index, []).append(index)
 
     def work(indices: list[int]) -> None:
+        asked = [contestants[index] for index in indices]
+        told = [conversations[index] for index in indices]
         try:
-            _answer_group(contestants, columns, indices, messages, settings, stop, changed)
+            for _ in _answer(asked, told, [columns[index] for index in indices], settings, stop, schema):
+                changed.put(None)
         except Exception as error:
-            for index in indices:
-                columns[index].answer = Answer.failed(failures.explain(error), columns[index].text)
+            for column in (columns[index] for index in indices):
+                column.end(Answer.failed(failures.explain(error), column.text))
         finally:
             changed.put(None)
 
@@ -85,35 +110,40 @@ def stream(
         stop.set()  # the page was closed, or all have ended
 
 
-def _answer_group(
-    contestants: Sequence[Contestant],
-    columns: list[Column],
-    indices: list[int],
-    messages: list[Message],
+def _answer(
+    asked: Sequence[Contestant],
+    conversations: Sequence[list[Message]],
+    columns: Sequence[Column],
     settings: Generation,
     stop: threading.Event,
-    changed: queue.Queue[None],
-) -> None:
-    first = contestants[indices[0]]
-    if isinstance(first, LocalContestant):
-        local = [one for index in indices if isinstance(one := contestants[index], LocalContestant)]
-        for step in stream_batch(local, [messages] * len(local), settings, stop):
-            for index, value in zip(indices, step, strict=True):
-                if isinstance(value, Answer):
-                    columns[index].end(value)
-                elif isinstance(value, str):
-                    columns[index].grow(value)
-            changed.put(None)
+    schema: dict[str, Any] | None,
+) -> Iterator[None]:
+    """Let a group answer; yields after each step."""
+    local = [one for one in asked if isinstance(one, LocalContestant)]
+    if local:
+        for step in stream_batch(local, conversations, settings, stop, schema):
+            for column, said in zip(columns, step, strict=True):
+                if isinstance(said, Answer):
+                    column.end(said)
+                else:
+                    column.grow(*said)
+            yield
         return
-    column = columns[indices[0]]
-    if isinstance(first, GgufContestant):
-        pieces = first.stream(messages, settings, stop.is_set)
+    ((contestant,), (messages,), (column,)) = asked, conversations, columns
+    if isinstance(contestant, Streaming):
+        pieces = contestant.stream(messages, settings, stop.is_set, schema)
         while True:
             try:
-                column.grow(column.text + next(pieces))
+                column.grow(column.text + next(pieces), column.tokens + 1)
             except StopIteration as end:
                 column.end(end.value)
                 return
-            changed.put(None)
-    for _, answer in first.answer([messages], settings):
+            yield
+    if schema is not None:
+        raise QwenlabError(
+            f"{contestant.name} cannot be forced into a JSON Schema.",
+            "Ask it without enforcing the schema.",
+            zh=(f"无法强制 {contestant.name} 符合 JSON Schema。", "请在不强制 Schema 的情况下提问。"),
+        )
+    for _, answer in contestant.answer([messages], settings):
         column.end(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from qwenlab.chat.endpoint_contestant import EndpointContestant
@@ -32,15 +33,18 @@ def parse(written: str) -> tuple[str, str]:
     return name, spec
 
 
-def make(workspace: Workspace, pool: ModelPool, name: str, spec: str) -> Contestant:
+def make(
+    workspace: Workspace, pool: ModelPool, name: str, spec: str, cancelled: Callable[[], bool] = lambda: False
+) -> Contestant:
     """The contestant for a spec.
 
     Args:
         spec: a catalogue model or model folder, optionally `+` a run id or an adapter folder; a GGUF file or
             a folder holding one; or the base URL of an OpenAI-compatible endpoint.
+        cancelled: asked while weights are loaded; True gives up.
 
     Raises:
-        QwenlabError: when it cannot be had.
+        QwenlabError: when it cannot be had, or loading was cancelled.
     """
     if spec.startswith(("http://", "https://")):
         return EndpointContestant(name, spec)
@@ -56,6 +60,6 @@ def make(workspace: Workspace, pool: ModelPool, name: str, spec: str) -> Contest
                 "Name the base model instead.",
                 zh=(f"GGUF 文件 {gguf.name} 不能加载适配器。", "请改用基础模型。"),
             )
-        return GgufContestant(name, gguf)
-    loaded = pool.get(catalogue.locate(workspace, model))
+        return GgufContestant(name, pool.gguf(gguf))
+    loaded = pool.get(catalogue.locate(workspace, model), cancelled)
     return LocalContestant(name, loaded, adapters.find(workspace, adapter) if adapter else None)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from qwenlab import failures
+from qwenlab.chat.decoding import BASE, Row, generate
 from qwenlab.models import folder as model_folder
-from qwenlab.models.contestant import Answer, Finish, Generation, Message
+from qwenlab.models.contestant import Answer, Generation, Message
 from qwenlab.models.loading import LoadedModel
 from qwenlab.models.rendering import prompt_ids
 
 BATCH = 24
 """Prompts answered at once. Decoding reads all weights for every step, so a row more costs next to nothing."""
-BASE = "__base__"
-"""PEFT's name for "no adapter" in a mixed batch."""
+HALF_A_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+"""What the tokens so far decode to where the last one ends inside a character."""
 
 
 class LocalContestant:
@@ -29,6 +28,9 @@ class LocalContestant:
         name: what the person calls it.
         loaded: the shared base.
         adapter: the adapter's folder, or None for the base alone.
+
+    Raises:
+        QwenlabError: when the adapter is broken or belongs to another base.
     """
 
     def __init__(self, name: str, loaded: LoadedModel, adapter: Path | None = None) -> None:
@@ -36,6 +38,11 @@ class LocalContestant:
         self.loaded = loaded
         self.adapter = adapter
         self.row = loaded.attach(adapter) if adapter else BASE
+
+    @property
+    def batch(self) -> tuple[int, str]:
+        """Those with the same value can decode in one batch."""
+        return id(self.loaded), "" if self.loaded.mixes(self.row) else self.row
 
     def describe(self) -> dict[str, str]:
         """Kind, folders, fingerprints and precision."""
@@ -67,95 +74,8 @@ class LocalContestant:
         """Nothing of its own to free: the pool owns the weights."""
 
 
-def generate(
-    loaded: LoadedModel,
-    prompts: Sequence[list[int]],
-    rows: Sequence[str],
-    settings: Generation,
-    on_tokens: Callable[[list[int]], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> list[Answer]:
-    """Decode one batch.
-
-    Args:
-        prompts: token ids per row.
-        rows: the PEFT adapter name per row, BASE for none.
-        on_tokens: called after each step with one token id per row.
-        should_stop: asked after each step; True ends the batch at once.
-    """
-    import torch
-    from transformers import StoppingCriteriaList
-
-    tokenizer, longest = loaded.tokenizer, max(map(len, prompts))
-    pad = tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts], device=loaded.model.device)
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=loaded.model.device)
-    options: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.temperature > 0}
-    if options["do_sample"]:
-        options |= {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
-    if on_tokens:
-        options["streamer"] = _Stream(on_tokens)
-    if should_stop:
-        options["stopping_criteria"] = StoppingCriteriaList(
-            [lambda now, _scores, **__: torch.full((len(now),), should_stop(), device=now.device)]
-        )
-    with loaded.lock, torch.inference_mode(), _speaking(loaded, rows) as who:
-        torch.manual_seed(settings.seed)
-        start = time.perf_counter()
-        output = loaded.model.generate(input_ids=ids, attention_mask=mask, **options, **who)
-        seconds = time.perf_counter() - start
-    ends = set(loaded.model.generation_config.eos_token_id)
-    stopped = bool(should_stop and should_stop())
-    return [
-        _finish(tokenizer, row.tolist()[longest:], ends, len(prompt), seconds, stopped)
-        for row, prompt in zip(output, prompts, strict=True)
-    ]
-
-
-@contextmanager
-def _speaking(loaded: LoadedModel, rows: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Switch the shared model to the rows' adapters; a batch of one voice needs no per-row choice, which costs time."""
-    if loaded.has_adapters and set(rows) == {BASE}:
-        with loaded.model.disable_adapter():
-            yield {}
-    elif loaded.has_adapters and len(set(rows)) == 1:
-        loaded.model.set_adapter(rows[0])
-        yield {}
-    else:
-        yield {"adapter_names": list(rows)} if loaded.has_adapters else {}
-
-
-def _finish(tokenizer: Any, new: list[int], ends: set[int], prompt: int, seconds: float, stopped: bool) -> Answer:
-    """Cut a row at its first end-of-turn token and say why it ended."""
-    end = next((at for at, token in enumerate(new) if token in ends), None)
-    words = new if end is None else new[:end]
-    text = tokenizer.decode(words, skip_special_tokens=True)
-    finish: Finish = "stop" if end is not None else "stopped" if stopped else "length"
-    return Answer(text, finish, prompt_tokens=prompt, tokens=len(words), seconds=seconds)
-
-
-class _Stream:
-    """transformers' streamer protocol for a batch: the prompt comes first, then one token per row and step."""
-
-    def __init__(self, on_tokens: Callable[[list[int]], None]) -> None:
-        self._on_tokens = on_tokens
-        self._prompt_seen = False
-
-    def put(self, value: Any) -> None:
-        """Receive the prompt, then a step."""
-        if self._prompt_seen:
-            self._on_tokens(value.flatten().tolist())
-        self._prompt_seen = True
-
-    def end(self) -> None:
-        """The batch is done."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """The end of a streamed batch."""
-
-    answers: list[Answer]
+Spoken = tuple[str, int] | Answer
+"""Text and number of tokens so far, or the finished answer."""
 
 
 def stream_batch(
@@ -163,36 +83,47 @@ def stream_batch(
     conversations: Sequence[list[Message]],
     settings: Generation,
     stop: threading.Event,
-) -> Iterator[list[str] | list[Answer]]:
-    """Answer one conversation per contestant in ONE batch; all share a base.
+    schema: dict[str, Any] | None = None,
+) -> Iterator[list[Spoken]]:
+    """Answer one conversation per contestant in ONE batch; all have the same `batch`.
 
     Yields:
-        After each step the texts so far, one per contestant; at last the finished answers.
+        After each step what each contestant has said; at last every answer. A conversation that cannot be
+        rendered is answered with its error, and the others go on.
     """
     loaded = contestants[0].loaded
-    prompts = [prompt_ids(loaded.tokenizer, messages) for messages in conversations]
-    ends = set(loaded.model.generation_config.eos_token_id)
-    steps: queue.Queue[list[int] | Done | BaseException] = queue.Queue()
+    said: list[Spoken] = [("", 0)] * len(contestants)
+    prompts: dict[int, list[int]] = {}
+    for index, messages in enumerate(conversations):
+        try:
+            prompts[index] = prompt_ids(loaded.tokenizer, messages)
+        except Exception as error:
+            said[index] = Answer.failed(failures.explain(error))
+    steps: queue.SimpleQueue[list[Spoken] | BaseException | None] = queue.SimpleQueue()
+
+    def show(rows: list[Row]) -> None:
+        steps.put([row.answer or (_text(loaded.tokenizer, row.tokens), len(row.tokens)) for row in rows])
 
     def work() -> None:
+        names = [contestants[index].row for index in prompts]
         try:
-            rows = [contestant.row for contestant in contestants]
-            steps.put(Done(generate(loaded, prompts, rows, settings, steps.put, stop.is_set)))
+            steps.put([*generate(loaded, list(prompts.values()), names, settings, show, stop.is_set, schema)])
+            steps.put(None)
         except BaseException as error:
             steps.put(error)
 
-    threading.Thread(target=work, daemon=True).start()
-    tokens: list[list[int]] = [[] for _ in contestants]
-    ended = [False] * len(contestants)
-    while True:
-        step = steps.get()
+    if prompts:
+        threading.Thread(target=work, daemon=True).start()
+    else:
+        steps.put(None)
+    while (step := steps.get()) is not None:
         if isinstance(step, BaseException):
             raise step
-        if isinstance(step, Done):
-            yield step.answers
-            return
-        for row, token in enumerate(step):
-            ended[row] = ended[row] or token in ends
-            if not ended[row]:
-                tokens[row].append(token)
-        yield [loaded.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
+        for index, spoken in zip(prompts, step, strict=True):
+            said[index] = spoken
+        yield list(said)
+    yield list(said)
+
+
+def _text(tokenizer: Any, tokens: list[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=True)).rstrip(HALF_A_CHARACTER)

@@ -70,7 +70,7 @@ def _once(contestant: Contestant, messages: list[Message], settings: Generation,
     _, answer = next(iter(contestant.answer([messages], settings)))
     value = {"answer": answer.text, "finish": answer.finish, "tokens": answer.tokens, "seconds": answer.seconds}
     console.result(value | ({"error": answer.error} if answer.error else {}), answer.text or answer.error)
-    return FAILED if answer.finish == "error" else DONE
+    return FAILED if answer.error else DONE
 
 
 def _spoken(contestant: Contestant, history: list[Message], settings: Generation) -> Answer:
@@ -78,7 +78,7 @@ def _spoken(contestant: Contestant, history: list[Message], settings: Generation
     from qwenlab.chat import arena
 
     shown = 0
-    for (column,) in arena.stream([contestant], history, settings, threading.Event()):
+    for (column,) in arena.stream([contestant], [history], settings, threading.Event()):
         sys.stdout.write(column.text[shown:])
         sys.stdout.flush()
         shown = len(column.text)

@@ -78,7 +78,7 @@ def score_answer(suite: Suite, case: Case, text: str, finish: Finish = "stop") -
 
     The content of strict, fenced and extracted values is scored; what only a repair library could read is not.
     """
-    if finish == "error":
+    if finish in ("error", "context"):
         return _without_answer(suite, case, "error")
     return _score_json(suite, case, text, finish) if suite.is_json else _score_text(case, text, finish)
 

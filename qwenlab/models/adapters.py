@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
@@ -11,6 +12,7 @@ from qwenlab.workspace import Workspace
 
 ORIGIN = "qwenlab-adapter.json"
 """Beside an adapter's weights: which base it was trained on, by path and weight fingerprint."""
+WEIGHTS = "adapter_model.safetensors"
 FINISHED = "adapter"
 FULL = "model"
 """Where full training puts the whole model, in place of an adapter."""
@@ -57,7 +59,7 @@ def whole_model(run: Path) -> Path | None:
 
 def is_adapter(folder: Path) -> bool:
     """Whether the folder holds a LoRA adapter."""
-    return (folder / "adapter_config.json").exists() and (folder / "adapter_model.safetensors").exists()
+    return (folder / "adapter_config.json").exists() and (folder / WEIGHTS).exists()
 
 
 def find(workspace: Workspace, named: str) -> Path:
@@ -96,6 +98,20 @@ def check(adapter: Path, base: Path) -> None:
             "It must hold adapter_config.json and adapter_model.safetensors.",
             zh=(f"{adapter} 不是适配器文件夹。", "其中必须有 adapter_config.json 和 adapter_model.safetensors。"),
         )
+    config = files.read_json(adapter / "adapter_config.json")
+    kind = config.get("peft_type") if isinstance(config, dict) else None
+    if kind != "LORA":
+        raise QwenlabError(
+            f"{adapter} is an adapter of the kind {kind!r}.",
+            "Only LoRA adapters can be used.",
+            zh=(f"{adapter} 是 {kind!r} 类型的适配器。", "只支持 LoRA 适配器。"),
+        )
+    if _writes_over_base(adapter, config):
+        raise QwenlabError(
+            f"The adapter {adapter} changes weights of the base model itself, which others share.",
+            "Merge it into its base first, and use the merged model.",
+            zh=(f"适配器 {adapter} 会改动共用的基础模型本身的权重。", "请先把它合并到基础模型，再使用合并后的模型。"),
+        )
     if not (adapter / ORIGIN).exists():
         return  # brought from elsewhere: PEFT checks the shapes
     origin = files.read_json(adapter / ORIGIN)
@@ -108,3 +124,79 @@ def check(adapter: Path, base: Path) -> None:
                 "请选择训练它时所用的基础模型。",
             ),
         )
+
+
+def _writes_over_base(adapter: Path, config: dict[str, Any]) -> bool:
+    """Whether PEFT would load some of it into the shared base: trained biases, or embeddings saved along."""
+    from safetensors import SafetensorError, safe_open
+
+    own = ["lora_", "trainable_tokens", *(f".{part}." for part in config.get("modules_to_save") or [])]
+    try:
+        with safe_open(str(adapter / WEIGHTS), "np") as file:
+            keys = list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise QwenlabError(
+            f"The adapter {adapter} cannot be read: {error}.",
+            "Copy it again, or use another checkpoint.",
+            zh=(f"无法读取适配器 {adapter}：{error}。", "请重新复制，或使用其他检查点。"),
+        ) from error
+    return config.get("bias", "none") != "none" or not all(any(part in key for part in own) for key in keys)
+
+
+def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
+    """Load an adapter onto a model, all of it or nothing.
+
+    Args:
+        model: the bare base, or the base that `put_on` has wrapped already.
+        name: what PEFT is to call it; new.
+        base: what a person calls the base.
+
+    Returns:
+        The wrapped model, and whether the adapter cannot answer in one batch with others (DoRA).
+
+    Raises:
+        QwenlabError: when it is broken or does not fit; `model` is then as it was.
+    """
+    from peft import LoraConfig, PeftModel, PeftModelForCausalLM
+
+    wrapped = model if isinstance(model, PeftModel) else None
+    try:
+        config = LoraConfig.from_pretrained(str(adapter))
+        config.inference_mode = True
+        # In the base's own format: a float32 adapter on a bfloat16 base halves the speed of answering.
+        if wrapped is None:
+            wrapped = PeftModelForCausalLM(model, config, name, autocast_adapter_dtype=False)
+        loaded = wrapped.load_adapter(str(adapter), name, autocast_adapter_dtype=False)
+        lacking = next(iter(loaded.missing_keys), "")
+        if lacking or loaded.unexpected_keys:
+            raise ValueError(f"its weights lack {lacking}" if lacking else f"no place for {loaded.unexpected_keys[0]}")
+        if not all(part.isfinite().all() for key, part in wrapped.named_parameters() if f".{name}." in key):
+            raise ValueError("its weights hold values that are no numbers")
+    except Exception as error:  # safetensors, PEFT and torch each have their own
+        _take_off(model, wrapped, name)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise QwenlabError(
+            f"The adapter {adapter} does not fit the model {base}: {reason}.",
+            "Choose the base model it was trained on.",
+            zh=(f"适配器 {adapter} 与模型 {base} 不匹配：{reason}。", "请选择训练它时所用的基础模型。"),
+        ) from error
+    wrapped.eval()
+    return wrapped, bool(config.use_dora)
+
+
+def _take_off(model: Any, wrapped: Any, name: str) -> None:
+    """Undo a half-done `put_on`."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    if wrapped is model:
+        if name in model.peft_config:
+            model.delete_adapter(name)
+        return
+    for path, part in list(model.named_modules()):
+        if isinstance(part, BaseTunerLayer | AuxiliaryTrainingWrapper):
+            parent, _, leaf = path.rpartition(".")
+            original = part.get_base_layer() if isinstance(part, BaseTunerLayer) else part.original_module
+            setattr(model.get_submodule(parent), leaf, original)
+    if hasattr(model, "peft_config"):
+        del model.peft_config

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
+from qwenlab import files
 from qwenlab.errors import QwenlabError
 
 
@@ -18,16 +20,38 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Generation:
-    """How to decode. Temperature 0 is greedy."""
+    """How to decode. Temperature 0 is greedy; `top_k` 0 and `repetition_penalty` 1.0 are off."""
 
     max_new_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+
+    @classmethod
+    def of_model(cls, folder: Path) -> Generation:
+        """The sampling defaults of the model's own generation_config.json; greedy where it names none.
+
+        Raises:
+            QwenlabError: when the file cannot be read.
+        """
+        path = folder / "generation_config.json"
+        own = files.read_json(path) if path.is_file() else {}
+        found: dict[str, Any] = {"repetition_penalty": float(own.get("repetition_penalty") or 1.0)}
+        if own.get("do_sample"):  # without it transformers ignores the others, which stand there all the same
+            found["temperature"] = float(own.get("temperature") or 1.0)
+            found["top_p"] = float(own.get("top_p") or 1.0)
+            found["top_k"] = TOP_K if own.get("top_k") is None else int(own["top_k"])
+        return cls(**found)
 
 
-Finish = Literal["stop", "length", "stopped", "error"]
-"""stop: the model ended its turn. length: cut at max_new_tokens. stopped: by the person. error: see Answer.error."""
+TOP_K = 50
+"""What transformers takes for a model that samples and names no top_k."""
+
+Finish = Literal["stop", "length", "stopped", "context", "error"]
+"""stop: the model ended its turn. length: cut at max_new_tokens. stopped: by the person. context: prompt and answer
+do not fit the model together, so nothing was decoded. error: it failed. For both see Answer.error."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +63,8 @@ class Answer:
         finish: why it ended.
         prompt_tokens: length of the rendered prompt, in tokens.
         tokens: generated tokens, without the end-of-turn token.
-        seconds: wall time of the batch it was generated in.
-        error: what happened and what to do when `finish` is "error"; an error is never a wrong answer.
+        seconds: wall time from the start of its batch to its last token.
+        error: what happened and what to do when `finish` is "error" or "context"; an error is never a wrong answer.
         error_zh: the same in Chinese; "" where it is not known.
     """
 
@@ -53,9 +77,26 @@ class Answer:
     error_zh: str = ""
 
     @classmethod
-    def failed(cls, error: QwenlabError, text: str = "") -> Answer:
+    def failed(cls, error: QwenlabError, text: str = "", finish: Finish = "error") -> Answer:
         """What is left of an answer that `error` ended."""
-        return cls(text, "error", error=str(error), error_zh="".join(error.say("zh")) if error.zh else "")
+        return cls(text, finish, error=str(error), error_zh="".join(error.say("zh")) if error.zh else "")
+
+    @classmethod
+    def without_room(cls, prompt_tokens: int, settings: Generation, context: int) -> Answer | None:
+        """The answer where prompt and reply do not fit a model of `context` tokens together; None where they do."""
+        if prompt_tokens + settings.max_new_tokens <= context:
+            return None
+        most = settings.max_new_tokens
+        error = QwenlabError(
+            f"The conversation has {prompt_tokens} tokens; with {most} for the answer that is more than the {context} "
+            "this model can hold.",
+            "Shorten the conversation or begin a new one, or allow fewer tokens for the answer.",
+            zh=(
+                f"对话共 {prompt_tokens} 个词元，加上回答的 {most} 个，超过了该模型能容纳的 {context} 个。",
+                "请缩短对话或开始新对话，或减少回答的词元数上限。",
+            ),
+        )
+        return replace(cls.failed(error, finish="context"), prompt_tokens=prompt_tokens)
 
     def error_in(self, language: str) -> str:
         """The error in a language; in English where it is not known in it."""
@@ -80,4 +121,19 @@ class Contestant(Protocol):
 
     def close(self) -> None:
         """Free its memory and stop any server it started."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A contestant that speaks word by word, and can be forced into a JSON Schema."""
+
+    def stream(
+        self,
+        messages: list[Message],
+        settings: Generation,
+        should_stop: Callable[[], bool] = ...,
+        schema: dict[str, Any] | None = None,
+    ) -> Generator[str, None, Answer]:
+        """Yield the reply in pieces; the generator's return value is the whole answer."""
         ...

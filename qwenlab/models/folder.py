@@ -87,6 +87,17 @@ def fingerprints(folder: Path) -> dict[str, str]:
     return {"weights": _digest(weights), "tokenizer": _digest(tokenizer)}
 
 
+Version = tuple[tuple[str, int, int], ...]
+
+
+def version(path: Path) -> Version:
+    """Path, size and change time (ns) of all files that decide the answers: cheap, and another after each change."""
+    names = {"config.json", "adapter_config.json", *TOKENIZER_FILES}
+    inside = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    parts = [part for part in inside if part == path or part.suffix == ".safetensors" or part.name in names]
+    return tuple((str(part), part.stat().st_size, part.stat().st_mtime_ns) for part in parts)
+
+
 def _digest(paths: list[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:

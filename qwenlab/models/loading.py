@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,60 +9,81 @@ from typing import Any
 from qwenlab.errors import QwenlabError
 from qwenlab.models import adapters, precision
 from qwenlab.models import folder as model_folder
+from qwenlab.models.folder import Version
+from qwenlab.models.resident import Resident
 
 
-class LoadedModel:
+class LoadedModel(Resident):
     """Base weights, tokenizer and any number of attached adapters.
 
     Attributes:
         folder: the Hugging Face folder the weights came from.
         tokenizer: its tokenizer.
-        lock: held while generating; one model computes one batch at a time.
     """
 
     def __init__(self, folder: Path, tokenizer: Any, model: Any) -> None:
+        super().__init__()
         self.folder = folder
         self.tokenizer = tokenizer
         self.model = model
-        self.lock = threading.Lock()
-        self._adapters: dict[Path, str] = {}
+        self._adapters: dict[Version, str] = {}
+        self._alone: set[str] = set()
 
     def attach(self, adapter: Path) -> str:
         """Load an adapter onto the shared base, once; return the name PEFT knows it by.
+
+        A base whose adapter could not be attached is as it was before.
 
         Raises:
             QwenlabError: when it is broken or was trained on another base.
         """
         adapter = adapter.resolve()
-        if adapter in self._adapters:
-            return self._adapters[adapter]
         adapters.check(adapter, self.folder)
-        from peft import PeftModel
-
-        name = f"adapter{len(self._adapters)}"
-        try:
-            if self._adapters:
-                self.model.load_adapter(str(adapter), adapter_name=name, autocast_adapter_dtype=False)
-            else:
-                # In the base's own format: a float32 adapter on a bfloat16 base halves the speed of answering.
-                self.model = PeftModel.from_pretrained(
-                    self.model, str(adapter), adapter_name=name, autocast_adapter_dtype=False
-                )
-        except (RuntimeError, ValueError, OSError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise QwenlabError(
-                f"The adapter {adapter} does not fit the model {self.folder.name}: {reason}.",
-                "Choose the base model it was trained on.",
-                zh=(f"适配器 {adapter} 与模型 {self.folder.name} 不匹配：{reason}。", "请选择训练它时所用的基础模型。"),
-            ) from error
-        self.model.eval()
-        self._adapters[adapter] = name
-        return name
+        version = model_folder.version(adapter)  # a run that went on has other weights under the same name
+        with self.lock:
+            if version not in self._adapters:
+                name = f"adapter{len(self._adapters)}"
+                self.model, alone = adapters.put_on(self.model, adapter, name, self.folder.name)
+                self._adapters[version] = name
+                if alone:
+                    self._alone.add(name)
+            return self._adapters[version]
 
     @property
     def has_adapters(self) -> bool:
         """Whether the model is wrapped by PEFT, so that a batch must name its adapters."""
         return bool(self._adapters)
+
+    def mixes(self, name: str) -> bool:
+        """Whether the adapter can answer in one batch with the base and others."""
+        return name not in self._alone
+
+    def adapted(self) -> list[Any]:
+        """The modules that choose between adapters."""
+        from peft.tuners.lora import LoraLayer
+        from peft.utils.other import AuxiliaryTrainingWrapper
+
+        return [part for part in self.model.modules() if isinstance(part, LoraLayer | AuxiliaryTrainingWrapper)]
+
+    def layers(self) -> list[Any]:
+        """The decoder layers, first to last."""
+        model = self.model.get_base_model() if self.has_adapters else self.model
+        return list(model.get_decoder().layers)
+
+    @property
+    def ends(self) -> list[int]:
+        """Every token that ends a turn."""
+        return list(self.model.generation_config.eos_token_id)
+
+    @property
+    def context(self) -> int:
+        """Tokens the model can hold, prompt and answer together."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the weights and adapters."""
+        return sum(weight.nbytes for weight in self.model.parameters())  # tied weights come once
 
 
 def load_tokenizer(folder: Path) -> Any:

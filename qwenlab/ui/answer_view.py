@@ -15,6 +15,7 @@ FINISHES = {
     "stop": ("none", "compare_ended"),
     "length": ("warn", "compare_cut"),
     "stopped": ("none", "compare_stopped"),
+    "context": ("bad", "compare_no_room"),
     "error": ("bad", "compare_failed"),
 }
 

@@ -94,7 +94,7 @@ def _short(key: str, value: str) -> str:
 
 def _said(reply: Reply, exchange: Exchange, t: Translator, keep: str, chosen: bool, reading: bool) -> str:
     answer = reply.answer
-    if answer is not None and answer.finish == "error":
+    if answer is not None and answer.error:
         return notice("bad", t("compare_failed"), answer.error_in(t.language))
     if answer is None and not reply.text:
         waits = t("compare_waits" if reading else "compare_queued")

@@ -138,7 +138,7 @@ class Reply:
         """Take the finished answer and judge it."""
         self.answer, self.text = answer, answer.text
         self.seconds = self.seconds or answer.seconds
-        if answer.finish != "error":
+        if not answer.error:
             self.judgement = judge(answer.text, wanted)
 
 
@@ -177,7 +177,7 @@ class Talk:
         found: list[Message] = [{"role": "system", "content": self.system}] if self.system.strip() else []
         for exchange in self.exchanges[:upto]:
             reply = exchange.replies[column]
-            if reply.text and reply.answer is not None and reply.answer.finish != "error":
+            if reply.text and reply.answer is not None and not reply.answer.error:
                 found.append({"role": "user", "content": exchange.message})
                 found.append({"role": "assistant", "content": reply.text})
         return [*found, {"role": "user", "content": self.exchanges[upto].message}]
@@ -327,10 +327,8 @@ def ask(room: Room, talk: Talk, settings: Generation) -> Iterator[Step]:
             time.sleep(LOOK_SECONDS)
         made = yield from _gather(room, talk, exchange)
         yield Step("answering")
-        for columns in _groups(talk, made):
-            if talk.halted:
-                break
-            yield from _answer(talk, exchange, made, columns, settings)
+        if made and not talk.halted:
+            yield from _answer(talk, exchange, made, settings)
     finally:
         talk.halt()
         room.line.leave(ticket)
@@ -364,23 +362,13 @@ def _fail(reply: Reply, error: Exception, wanted: Wanted) -> None:
     reply.end(Answer.failed(failures.explain(error)), wanted)
 
 
-def _groups(talk: Talk, made: dict[int, Contestant]) -> list[list[int]]:
-    """Columns by equal conversation so far: one call of the arena takes one conversation."""
-    upto = len(talk.exchanges) - 1
-    groups: dict[str, list[int]] = {}
-    for column in made:
-        groups.setdefault(json.dumps(talk.messages(column, upto)), []).append(column)
-    return list(groups.values())
-
-
-def _answer(
-    talk: Talk, exchange: Exchange, made: dict[int, Contestant], columns: list[int], settings: Generation
-) -> Iterator[Step]:
+def _answer(talk: Talk, exchange: Exchange, made: dict[int, Contestant], settings: Generation) -> Iterator[Step]:
     from qwenlab.chat import arena
 
-    messages = talk.messages(columns[0], len(talk.exchanges) - 1)
+    columns, upto = list(made), len(talk.exchanges) - 1
+    conversations = [talk.messages(column, upto) for column in columns]
     began, drawn = time.perf_counter(), 0.0
-    streams = arena.stream([made[column] for column in columns], messages, settings, talk.brake())
+    streams = arena.stream(list(made.values()), conversations, settings, talk.brake())
     try:
         for now in streams:
             for column, said in zip(columns, now, strict=True):

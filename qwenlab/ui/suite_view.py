@@ -351,7 +351,7 @@ def _answer(one: ContestantResult, case: Case, t: Translator) -> str:
     if answered is None or score is None:
         return f'<section class="column">{head}</section>'
     answer = answered.answer
-    if answer.finish == "error":
+    if answer.error:
         failed = notice("bad", t("compare_failed"), answer.error_in(t.language))
         return f'<section class="column">{head}{failed}</section>'
     chips = _chips(score, t)

@@ -102,6 +102,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compare_ended": ("ended by itself", "自行结束"),
     "compare_cut": ("cut off at the length limit", "达到长度上限被截断"),
     "compare_stopped": ("stopped", "已停止"),
+    "compare_no_room": ("too long for the model", "超出模型的长度"),
     "compare_failed": ("No answer.", "没有回答。"),
     "compare_tokens": ("{number} tokens", "{number} 个词元"),
     "compare_tokens_about": ("Tokens are the pieces of words that a model writes.", "词元是模型写出的文字片段。"),

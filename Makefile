@@ -40,12 +40,13 @@ env: .venv/.ready
 	$(PIP) --no-deps -e .
 	@touch $@
 
-.venv/.tested: .venv/.ready requirements-dev.txt
+.venv/.tested: .venv/.ready requirements-dev.txt requirements-gpu.txt
 	$(PIP) -r requirements-dev.txt
 	@touch $@
 
 test: .venv/.tested
 	@sh tests/chromium.sh
+	@sh tests/machine.sh $(BIN)/python
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

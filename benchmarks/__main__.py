@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from qwenlab.models import catalogue
 from qwenlab.workspace import SHIPPED, Workspace
 
 MODEL = "smollm2-135m"
+TRAINED = os.environ.get("QWENLAB_MODEL", MODEL)
+"""What the trainers are compared on."""
 SUITE = SHIPPED / "eval_suites" / "after-sales-tickets"
 ROUNDS = 3
 Row = tuple[str, str, str]
@@ -107,10 +110,11 @@ def _llama(workspace: Workspace) -> Iterator[Row]:
 
 
 def training() -> Iterator[Row]:
-    """Our trainer against the same Trainer fed the way the original script does it: padded, full logits."""
-    from benchmarks.training import rows
+    """Our trainer beside the original recipe and TRL; then few samples and many."""
+    from benchmarks.training import rows, scale
 
-    yield from rows(MODEL)
+    yield from rows(TRAINED)
+    yield from scale(MODEL)
 
 
 def data() -> Iterator[Row]:

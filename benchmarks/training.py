@@ -1,90 +1,338 @@
-"""Training speed: the original recipe's way and ours, step by step in turn on the same samples."""
+"""Training speed: the original recipe's way, TRL's and ours, each as a whole process on the same samples.
+
+Each trainer learns the same samples of one exchange each with the same LoRA, batch, learning rate and precision; what
+is left to it are its ways. Time is the median of its steps, the first ones left out; loss is that of its adapter on
+samples that none has seen, computed alike for all.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from benchmarks.work import share_of_peak
 from qwenlab.conversations.dataset import DataSet
-from qwenlab.models import catalogue, loading, precision
-from qwenlab.training.batches import collate, plan
+from qwenlab.conversations.sample import Sample
+from qwenlab.models import adapters, catalogue, loading, precision
+from qwenlab.training import packing, runs
+from qwenlab.training import recipe as recipes
 from qwenlab.training.encoding import IGNORED, Encoded, encode_all
+from qwenlab.training.launch import World
+from qwenlab.training.token_file import FOLDER, TokenFile
 from qwenlab.workspace import SHIPPED, Workspace
 
-STEPS, BATCH, PADDED = 3, 4, 512
+STEPS, WARM_UP, BATCH, MICRO, PADDED, HELD_OUT = 12, 2, 8, 4, 512, 24
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
+RATE, RANK, ALPHA, SEED = 3e-4, 16, 32, 7
+WAYS = ("original", "trl", "ours")
+ABOUT = {
+    "original": "original recipe: padded to 512, checkpointing, all logits",
+    "trl": "TRL's SFTTrainer with its defaults",
+    "ours": "ours",
+}
+Row = tuple[str, str, str]
 
 
-def rows(model_name: str) -> Iterator[tuple[str, str, str]]:
-    """Trained samples per second of both, and their ratio."""
-    import torch
-    from peft import LoraConfig, get_peft_model
+def rows(model: str) -> Iterator[Row]:
+    """Tokens per second, memory and held-out loss of each; ratios; our share of the processor's peak."""
+    ways = [way for way in WAYS if way != "trl" or importlib.util.find_spec("trl")]
+    found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+    for _ in range(ROUNDS):
+        for way in ways:  # in turn, so that a noisy machine disturbs all alike
+            found[way].append(_in_fresh_process(way, model))
+    speed = {way: statistics.median(one["tokens_per_s"] for one in found[way]) for way in ways}
+    for way in ways:
+        peak = max(one["peak"] for one in found[way]) / 2**30
+        loss = statistics.median(one["loss"] for one in found[way])
+        how = f"{model}, LoRA r {RANK}, batch {BATCH}; {peak:.1f} GiB; loss on unseen samples {loss:.3f}"
+        yield f"training, {ABOUT[way]}", f"{speed[way]:.0f} tokens/s", how
+    for way in ways:
+        if way != "ours":
+            ratio = statistics.median(
+                mine["tokens_per_s"] / other["tokens_per_s"]
+                for mine, other in zip(found["ours"], found[way], strict=True)
+            )
+            yield f"training, ours : {way}", f"{ratio:.1f}x", f"{model}, median of {ROUNDS} pairs of runs"
+    if "trl" not in ways:
+        yield "training, TRL", "-", "not installed: python -m pip install -r requirements-bench.txt"
+    share, rate = share_of_peak(*_one_step(model))
+    yield (
+        "training, ours, share of the peak",
+        f"{share:.0%}",
+        f"{model}, {rate:.0f} GFLOP/s; products alone take the rest",
+    )
 
-    loaded = loading.load(catalogue.locate(Workspace.default(), model_name))
-    model = get_peft_model(loaded.model, LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"))
-    samples = [
+
+def _in_fresh_process(way: str, model: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.training", way, model, folder]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-3000:])
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+def single_exchanges(model: str) -> list[Sample]:
+    """Shipped samples of one question and one answer in the model's languages: what every way trains alike."""
+    return [
         sample
         for sample in DataSet.open(SHIPPED / "data" / "after-sales.train.json").samples
-        if sample.language in catalogue.languages(model_name)
+        if sample.language in catalogue.languages(model)
+        and [turn.role for turn in sample.turns if turn.role != "system"] == ["user", "assistant"]
     ]
-    encoded = encode_all(loaded.tokenizer, samples, PADDED).samples
-    steps = [[encoded[i] for i in step] for step in plan([len(s.ids) for s in encoded], 1, BATCH, 0, 7)[: STEPS + 1]]
+
+
+# --- one way, in a process of its own ----------------------------------------------------------------------
+
+
+def main() -> None:
+    """Train in the way named on the command line and print what was measured as JSON."""
+    way, model, folder = sys.argv[1:]
+    everything = single_exchanges(model)
+    samples = everything[HELD_OUT : HELD_OUT + STEPS * BATCH]
+    base = catalogue.locate(Workspace.default(), model)
+    seconds, adapter = {"original": original, "trl": trl, "ours": ours}[way](base, samples, Path(folder))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    loaded = loading.load(base)
+    lengths = [len(one.ids) for one in encode_all(loaded.tokenizer, samples, PADDED).samples]
+    tokens = statistics.mean(lengths) * BATCH
+    loss = held_out_loss(loaded, adapter, everything[:HELD_OUT])
+    typical = statistics.median(seconds[WARM_UP:])
+    print(json.dumps({"tokens_per_s": tokens / typical, "seconds": seconds, "loss": loss, "peak": peak}))
+
+
+def held_out_loss(loaded: loading.LoadedModel, adapter: Path, samples: list[Sample]) -> float:
+    """Cross-entropy per label on the answers of samples that were not trained."""
+    import torch
+
+    loaded.attach(adapter)
+    total, count = 0.0, 0
+    for one in encode_all(loaded.tokenizer, samples, PADDED).samples:
+        labels = torch.tensor([one.labels])
+        with torch.inference_mode():
+            loss = loaded.model(input_ids=torch.tensor([one.ids]), labels=labels).loss
+        total, count = total + float(loss) * one.trained, count + one.trained
+    return total / count
+
+
+class _Clock:
+    """A Trainer callback that times steps."""
+
+    def __new__(cls) -> Any:
+        import transformers
+
+        class Clock(transformers.TrainerCallback):
+            seconds: list[float] = []
+
+            def on_step_begin(self, *_: Any, **__: Any) -> None:
+                self.then = time.perf_counter()
+
+            def on_step_end(self, *_: Any, **__: Any) -> None:
+                self.seconds.append(time.perf_counter() - self.then)
+
+        return Clock()
+
+
+def _lora() -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+def _same(folder: Path) -> dict[str, Any]:
+    """What all have in common, as transformers' TrainingArguments."""
+    return {
+        "output_dir": str(folder / "out"),
+        "max_steps": STEPS,
+        "learning_rate": RATE,
+        "lr_scheduler_type": "constant",
+        "seed": SEED,
+        "use_cpu": True,
+        "report_to": [],
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+
+
+def original(base: Path, samples: list[Sample], folder: Path) -> tuple[list[float], Path]:
+    """QwenLM/Qwen's finetune.py: every row padded to the maximum, activation checkpointing, bf16, logits everywhere."""
+    import torch
+    import transformers
+    from peft import get_peft_model
+
+    loaded = loading.load(base)
+    model = get_peft_model(loaded.model, _lora())
+    model.enable_input_require_grads()
     pad = loaded.tokenizer.pad_token_id
-    optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=1e-4)
 
-    def step(batch: list[Encoded], loss_of: Callable[..., Any], checkpointing: bool) -> float:
-        start = time.perf_counter()
-        if checkpointing:
-            model.enable_input_require_grads()
-            model.gradient_checkpointing_enable()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision.dtype() is torch.bfloat16):
-            loss = loss_of(model, batch, pad)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if checkpointing:
-            model.gradient_checkpointing_disable()
-        return time.perf_counter() - start
+    def padded(one: Encoded) -> dict[str, Any]:
+        gap = PADDED - len(one.ids)
+        rows = {"input_ids": one.ids + [pad] * gap, "labels": one.labels + [IGNORED] * gap}
+        rows["attention_mask"] = [1] * len(one.ids) + [0] * gap
+        return {name: torch.tensor(row) for name, row in rows.items()}
 
-    model.train()
-    step(steps[0], _ours, False)  # warm-up
-    spent: dict[str, list[float]] = {"ours": [], "original": []}
-    for batch in steps[1:]:  # in turn, so that a noisy machine disturbs both alike
-        spent["ours"].append(step(batch, _ours, False))
-        spent["original"].append(step(batch, _original, True))
-    tokens = statistics.mean(len(sample.ids) for batch in steps[1:] for sample in batch)
-    per_second = {name: BATCH / statistics.median(times) for name, times in spent.items()}
-    ratio = statistics.median(b / a for a, b in zip(spent["ours"], spent["original"], strict=True))
-    how = f"{model_name}, LoRA r 16, batch {BATCH}, {tokens:.0f} tokens a sample"
-    yield (
-        "training, original recipe (padded to 512, checkpointing, all logits)",
-        f"{per_second['original']:.2f} /s",
-        how,
+    data = [padded(one) for one in encode_all(loaded.tokenizer, samples, PADDED).samples]
+    clock = _Clock()
+    arguments = transformers.TrainingArguments(
+        **_same(folder),
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=BATCH // 2,
+        bf16=precision.dtype() is torch.bfloat16,
+        gradient_checkpointing=True,
     )
-    yield "training, ours", f"{per_second['ours']:.2f} samples/s", f"{per_second['ours'] * tokens:.0f} tokens/s; {how}"
-    yield "ours : original", f"{ratio:.1f}x", f"median of {STEPS} pairs of steps on the same samples"
+    trainer = transformers.Trainer(model=model, args=arguments, train_dataset=data, callbacks=[clock])
+    trainer.train()
+    model.save_pretrained(folder / "adapter")
+    return clock.seconds, folder / "adapter"
 
 
-def _ours(model: Any, batch: list[Encoded], pad: int) -> Any:
+def trl(base: Path, samples: list[Sample], folder: Path) -> tuple[list[float], Path]:
+    """TRL's SFTTrainer as it comes, on prompts and completions, whose loss is that of the answers."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    talks = [sample.to_messages() for sample in samples]
+    data = Dataset.from_list([{"prompt": list(talk[:-1]), "completion": [talk[-1]]} for talk in talks])
+    clock = _Clock()
+    trainer = SFTTrainer(
+        model=str(base),
+        args=SFTConfig(**_same(folder)),  # its batch is 8 as well
+        train_dataset=data,
+        peft_config=_lora(),
+        callbacks=[clock],
+    )
+    precision.set_threads()
+    trainer.train()
+    trainer.model.save_pretrained(folder / "adapter")
+    return clock.seconds, folder / "adapter"
+
+
+def ours(base: Path, samples: list[Sample], folder: Path) -> tuple[list[float], Path]:
+    """The lab's own worker, as a person's run starts it."""
+    from qwenlab.training.trainer import train
+
+    data = folder / "data.train.json"
+    DataSet.new(data, samples).save()
+    workspace = Workspace(folder)
+    (workspace.models / base.name).symlink_to(base)
+    job = runs.create(workspace, _recipe(base.name, data))
+    train(job, World())
+    times = [event["time"] for event in job.events()[0] if event["event"] == "step"]
+    seconds = [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [seconds[0], *seconds], adapters.of_run(job.folder)
+
+
+def _recipe(model: str, data: Path, **changes: Any) -> recipes.Recipe:
+    values = {
+        "model": model,
+        "data": str(data),
+        "epochs": 1,
+        "max_steps": STEPS,
+        "batch_size": BATCH,
+        "micro_batch": MICRO,
+        "learning_rate": RATE,
+        "schedule": "constant",
+        "warmup": 0,
+        "seed": SEED,
+        "rank": RANK,
+        "alpha": ALPHA,
+        "save_minutes": 600,
+    }
+    return recipes.read({**values, **changes})
+
+
+def _one_step(model: str) -> Any:
+    """(work, times): a function that computes one micro-batch forward and back, as the trainer does, and how often."""
     import torch
+    from peft import get_peft_model
 
-    inputs = collate(batch, pad)
-    labels = inputs.pop("labels")
-    wanted = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().squeeze(-1)
-    logits = model(**inputs, logits_to_keep=wanted, use_cache=False).logits
-    targets = labels[:, wanted + 1]
-    chosen = targets != IGNORED
-    return torch.nn.functional.cross_entropy(logits[chosen].float(), targets[chosen])
+    loaded = loading.load(catalogue.locate(Workspace.default(), model))
+    packing.prepare(loaded.model)
+    adapted = get_peft_model(loaded.model, _lora()).train()
+    samples = encode_all(loaded.tokenizer, single_exchanges(model)[:MICRO], PADDED).samples
+    packed = packing.pack(samples)
+    wanted, targets = packed.pop("wanted"), packed.pop("shift_labels")
+    del packed["labels"]
+    half = precision.dtype() is torch.bfloat16
+
+    def work() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = adapted(**packed, logits_to_keep=wanted, use_cache=False).logits[0]
+            loss = torch.nn.functional.cross_entropy(logits.float(), targets)
+        loss.backward()
+
+    return work, 5
 
 
-def _original(model: Any, batch: list[Encoded], pad: int) -> Any:
-    import torch
+# --- many samples ------------------------------------------------------------------------------------------
 
-    def filled(values: list[int], with_what: int) -> list[int]:
-        return values + [with_what] * (PADDED - len(values))
 
-    ids = torch.tensor([filled(sample.ids, pad) for sample in batch])
-    mask = torch.tensor([filled([1] * len(sample.ids), 0) for sample in batch])
-    labels = torch.tensor([filled(sample.labels, IGNORED) for sample in batch])
-    return model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
+def scale(model: str) -> Iterator[Row]:
+    """What a sample costs before training, and the memory of training, with few samples and with many."""
+    from benchmarks.data import write_set
+
+    with tempfile.TemporaryDirectory() as folder:
+        for number in (100, 100_000):
+            path = Path(folder) / f"set-{number}.train.json"
+            write_set(path, number)
+            command = [sys.executable, "-c", SCALE, model, str(path), folder]
+            found = json.loads(
+                subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            )
+            how = f"{model}, {number:,} samples, {found['tokens'] / 1e6:.2f} million tokens"
+            yield "training, time before the first step", f"{found['before']:.1f} s", how
+            yield "training, the same in a resumed run", f"{found['again']:.1f} s", how
+            yield "training, tokens/s", f"{found['tokens_per_s']:.0f}", how
+            yield "training, most memory", f"{found['peak'] / 2**30:.2f} GiB", how
+
+
+SCALE = "from benchmarks.training import scale_in_this_process as s; s()"
+
+
+def scale_in_this_process() -> None:
+    """Six steps on a large set, and the start of a resumed run."""
+    model, path, folder = sys.argv[1:]
+    from qwenlab.jobs import Job
+    from qwenlab.training.trainer import train
+
+    workspace = Workspace(Path(folder) / Path(path).stem)
+    (workspace.models / model).symlink_to(catalogue.locate(Workspace.default(), model))
+    job = runs.create(workspace, _recipe(model, Path(path), max_steps=6, max_length=512, languages=["en", "zh"]))
+    begun = time.time()
+    train(job, World())
+    events = job.events()[0]
+    steps = [event for event in events if event["event"] == "step"]
+    copy = Job(job.folder.with_name("again"))
+    for name in ("recipe.json", "base.json", "data.json", FOLDER):
+        (copy.folder / name).parent.mkdir(exist_ok=True)
+        (copy.folder / name).symlink_to(job.folder / name)
+    again = time.time()
+    train(copy, World())
+    first = next(event["time"] for event in copy.events()[0] if event["event"] == "step")
+    once = statistics.median(event["tokens_per_s"] for event in steps[1:])
+    print(
+        json.dumps(
+            {
+                "before": steps[0]["time"] - begun,
+                "again": first - again,
+                "tokens": sum(TokenFile(job.folder / FOLDER).lengths),
+                "tokens_per_s": once,
+                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

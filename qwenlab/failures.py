@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 
 from qwenlab.errors import QwenlabError
+
+FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+NO_ROOM = ("No space left", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container.cc")
+"""What safetensors and torch say of a full disk; torch forgets the reason why it could not write."""
+NO_MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "not enough memory"),
+    *("failed to map segment", "_alloc_failed", "unable to allocate", "memory allocation of"),
+)
+"""What torch, C++, the loader of libraries, CUDA's libraries, numpy and Rust say, in small letters."""
 
 
 def explain(error: BaseException) -> QwenlabError:
@@ -12,13 +22,13 @@ def explain(error: BaseException) -> QwenlabError:
     words = str(error)
     if isinstance(error, QwenlabError):
         return error
-    if isinstance(error, MemoryError) or "out of memory" in words.lower() or "can't allocate memory" in words:
+    if is_out_of_memory(error):
         return QwenlabError(
             "The machine ran out of memory.",
             "Close other programs, or choose a smaller micro-batch or model.",
             zh=("内存不足。", "请关闭其他程序，或选择更小的微批大小或模型。"),
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in words:
+    if is_disk_full(error):
         return QwenlabError(
             "The disk is full.",
             "Free some space, then run or resume it again.",
@@ -30,3 +40,30 @@ def explain(error: BaseException) -> QwenlabError:
         "The log has the details (QWENLAB_DEBUG=1 prints them).",
         zh=(f"意外错误 {type(error).__name__}：{first}。", "详情见日志（设置 QWENLAB_DEBUG=1 可直接显示）。"),
     )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was lacking: the machine's or a GPU's."""
+    return any(
+        isinstance(one, MemoryError)
+        or (isinstance(one, OSError) and one.errno == errno.ENOMEM)
+        or any(words in str(one).lower() for words in NO_MEMORY)
+        for one in _causes(error)
+    )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the disk, or a person's share of it, was full."""
+    return any(
+        (isinstance(one, OSError) and one.errno in FULL) or any(words in str(one) for words in NO_ROOM)
+        for one in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, without our own sentences: those may speak of memory and disks."""
+    one: BaseException | None = error
+    while one is not None:
+        if not isinstance(one, QwenlabError):
+            yield one
+        one = one.__cause__

@@ -58,6 +58,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_tree(folder: Path) -> None:
+    """Make every file below a folder durable, and the folder's own name."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb+") as file:  # Windows wants a handle that may write
+                os.fsync(file.fileno())
+    sync_folder(folder)
+    sync_folder(folder.parent)
+
+
 def write_text(path: Path, text: str) -> None:
     """Like `write_bytes`, for UTF-8 text."""
     write_bytes(path, text.encode("utf-8"))

@@ -3,10 +3,11 @@
 A job is a folder:
 
     job.json        what was started: kind, argv, time
-    pid             the worker's process id and when it was born (ids are reused)
+    pid             the worker's process id and its birth (ids are reused)
     events.jsonl    what happened, appended as it happens; one JSON object a line
     log.txt         everything the worker printed
     stop            present once a person asked it to stop
+    room            space taken at the start, so that the final marker can be written on a full disk
     done.json       written last: {"state": "finished" | "stopped" | "failed", "reason": ..., "remedy": ...};
                     reason_zh and remedy_zh say the same in Chinese
 
@@ -15,6 +16,7 @@ Closing the page or killing the lab changes nothing here, so a restarted lab see
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -34,6 +36,16 @@ State = Literal["new", "running", "finished", "stopped", "failed", "interrupted"
 """interrupted: the worker vanished without a word (killed, power loss); what it had saved is there."""
 Outcome = Literal["finished", "stopped", "failed"]
 """How a worker itself says it ended."""
+
+MARKER = "done.json"
+ROOM = "room"
+ROOM_BYTES = 16384
+"""Far more than any final marker has."""
+ENDING_SECONDS = 40.0
+"""More than torch's launcher gives its workers to end."""
+STARTING_SECONDS = 30.0
+"""Within which a worker that can work has claimed its folder."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Job:
@@ -61,34 +73,59 @@ class Job:
                 "Wait for it, or stop it first.",
                 zh=(f"{self.id} 正在运行。", "请等它结束，或先停止它。"),
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name in ("stop", "done.json", "pid"):
-            (self.folder / name).unlink(missing_ok=True)
-        files.write_json(self.folder / "job.json", {"kind": kind, "argv": list(argv), "started": time.time()})
-        with (self.folder / "log.txt").open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-            )
+        self._wait_for_the_last()
+        self._prepare(kind, argv)
+        files.write_json(self.folder / "pid", {"starting": time.time()})
+        try:
+            with (self.folder / "log.txt").open("ab") as log:
+                worker = subprocess.Popen(
+                    [sys.executable, "-m", *argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+                )
+        except OSError:
+            (self.folder / "pid").unlink(missing_ok=True)
+            raise
         self._write_pid(worker.pid)
+
+    def _wait_for_the_last(self) -> None:
+        """Wait until the attempt before, whose end is told, has really ended: it might spoil what the next one writes.
+
+        Raises:
+            QwenlabError: when it does not end.
+        """
+        last = self._process()
+        if last is not None and psutil.wait_procs([last], timeout=ENDING_SECONDS)[1]:
+            raise QwenlabError(
+                f"{self.id} is still ending.",
+                "Try again in a minute.",
+                zh=(f"{self.id} 尚未完全结束。", "请一分钟后重试。"),
+            )
+
+    def _prepare(self, kind: str, argv: Sequence[str]) -> None:
+        """Make the folder as every attempt finds it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in ("stop", MARKER, "pid"):
+            (self.folder / name).unlink(missing_ok=True)
+        files.write_bytes(self.folder / ROOM, b" " * ROOM_BYTES)
+        files.write_json(self.folder / "job.json", {"kind": kind, "argv": list(argv), "started": time.time()})
 
     def state(self) -> State:
         """Where the job stands, read from its folder and the process table."""
         done = self.outcome()
         if done:
             return done["state"]
-        if self._alive():
+        if self._alive() or self._starting():
             return "running"
         return "interrupted" if (self.folder / "job.json").exists() else "new"
 
     def outcome(self) -> dict[str, Any] | None:
         """The final marker: state, reason and remedy; None while the job runs."""
         try:
-            return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
+            return json.loads((self.folder / MARKER).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
@@ -152,6 +189,27 @@ class Job:
 
     # --- seen from inside the worker ---------------------------------------------------------------------
 
+    def claim(self, kind: str, argv: Sequence[str], pid: int) -> None:
+        """Note who works on this folder, where nobody did: started by hand, or by a lab that died in that moment.
+
+        Args:
+            pid: of the process that ends last: this one, or its launcher.
+
+        Raises:
+            QwenlabError: when another process already works on it.
+        """
+        known = self._process()
+        if known is not None and known.pid != pid:
+            raise QwenlabError(
+                f"{self.id} is already running.",
+                "Wait for it, or stop it first.",
+                zh=(f"{self.id} 正在运行。", "请等它结束，或先停止它。"),
+            )
+        if known is None:
+            if self.outcome() or not (self.folder / ROOM).exists():
+                self._prepare(kind, argv)
+            self._write_pid(pid)
+
     def report(self, event: str, **values: Any) -> None:
         """Append one event with its time, in seconds since the epoch."""
         line = json.dumps({"event": event, "time": time.time(), **values}, ensure_ascii=False) + "\n"
@@ -172,24 +230,35 @@ class Job:
         if failure:
             words = {"reason": failure.what, "remedy": failure.remedy}
             words["reason_zh"], words["remedy_zh"] = failure.say("zh")
-        self.report(state, **words)
-        files.write_json(self.folder / "done.json", {"state": state, **words})
+        with contextlib.suppress(OSError):  # the disk may be full; the marker says it, too
+            self.report(state, **words)
+        self._mark({"state": state, **words})
+
+    def _mark(self, outcome: dict[str, Any]) -> None:
+        """Write the final marker into the space that was taken for it, then give it its name."""
+        room = self.folder / ROOM
+        if not room.exists():
+            files.write_json(self.folder / MARKER, outcome)
+            return
+        with room.open("rb+") as file:
+            file.write((json.dumps(outcome, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        room.replace(self.folder / MARKER)
+        files.sync_folder(self.folder)
 
     # --- the process -------------------------------------------------------------------------------------
 
     def _write_pid(self, pid: int) -> None:
-        try:
-            born = psutil.Process(pid).create_time()
-        except psutil.NoSuchProcess:
-            born = 0.0
-        files.write_json(self.folder / "pid", {"pid": pid, "born": born})
+        files.write_json(self.folder / "pid", {"pid": pid, "born": _birth(pid)})
 
     def _process(self) -> psutil.Process | None:
         try:
             known = json.loads((self.folder / "pid").read_text(encoding="utf-8"))
             process = psutil.Process(known["pid"])
             # Process ids are reused: the same number with another birth is a stranger.
-            if abs(process.create_time() - known["born"]) > 1 or process.status() == psutil.STATUS_ZOMBIE:
+            if _birth(process.pid) != known["born"] or process.status() == psutil.STATUS_ZOMBIE:
                 return None
             return process
         except (OSError, ValueError, KeyError, psutil.Error):
@@ -197,3 +266,26 @@ class Job:
 
     def _alive(self) -> bool:
         return self._process() is not None
+
+    def _starting(self) -> bool:
+        """Whether a worker may just be beginning whose id is not noted: who started it was killed in that moment."""
+        try:
+            since = json.loads((self.folder / "pid").read_text(encoding="utf-8"))["starting"]
+            return 0 <= time.time() - since < STARTING_SECONDS
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+
+def _birth(pid: int) -> str:
+    """What no other process of that id has; empty when there is none.
+
+    On Linux the boot and the clock ticks since then: the time of day, which psutil tells, moves when the clock is set,
+    and a run in progress would be taken for dead.
+    """
+    try:
+        if BOOT_ID.exists():
+            after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+            return f"{BOOT_ID.read_text().strip()} {after_name.split()[19]}"
+        return f"{psutil.Process(pid).create_time():.2f}"
+    except (OSError, psutil.Error):
+        return ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -57,6 +60,69 @@ def test_reused_process_id_is_a_stranger(job: Job) -> None:
     files.write_json(job.folder / "pid", {"pid": psutil.Process().pid, "born": 1.0})
     assert job.state() == "interrupted"
     job.kill()  # and must not be killed: this very test would die
+
+
+def test_process_of_that_id_before_the_last_boot_is_a_stranger(job: Job) -> None:
+    job.folder.mkdir()
+    files.write_json(job.folder / "job.json", {})
+    job._write_pid(os.getpid())
+    assert job.state() == "running"
+    known = files.read_json(job.folder / "pid")
+    files.write_json(job.folder / "pid", {**known, "born": f"another-boot {known['born'].split()[-1]}"})
+    assert job.state() == "interrupted"
+
+
+def test_worker_started_by_hand_is_found_and_begins_anew(job: Job) -> None:
+    job.folder.mkdir()
+    job.finish("failed", QwenlabError("The disk is full.", ""))
+    (job.folder / "stop").touch()
+    job.claim("train", ["worker"], os.getpid())
+    assert job.state() == "running"
+    assert not job.asked_to_stop()
+    job.claim("train", ["worker"], os.getpid())  # as when the lab wrote it first
+    with pytest.raises(QwenlabError, match="already running"):
+        job.claim("train", ["worker"], os.getppid())
+
+
+def test_worker_that_never_claimed_its_folder_is_given_up(job: Job) -> None:
+    job.folder.mkdir()
+    files.write_json(job.folder / "job.json", {})
+    files.write_json(job.folder / "pid", {"starting": time.time() - 31})
+    assert job.state() == "interrupted"
+
+
+def test_lab_that_died_before_it_noted_the_worker_changes_nothing(job: Job) -> None:
+    job.start("test", SLEEP)
+    started = files.read_json(job.folder / "job.json")
+    pid = files.read_json(job.folder / "pid")["pid"]
+    files.write_json(job.folder / "pid", {"starting": time.time()})
+    assert job.state() == "running", "it may be about to claim its folder"
+    job.claim("test", SLEEP, pid)  # by the worker
+    assert job.state() == "running"
+    assert files.read_json(job.folder / "job.json") == started
+    job.kill()
+
+
+def test_final_word_needs_no_room_on_the_disk(job: Job) -> None:
+    if os.name == "nt" or os.geteuid():
+        pytest.skip("needs root to make a disk of its own")
+    job.folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", job.folder], check=False).returncode:
+        pytest.skip("needs a machine that can mount a tmpfs")
+    try:
+        job.claim("test", [], os.getpid())
+        with (job.folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(OSError, match="No space left"):
+            job.report("step", words="x" * 4096)
+        job.finish("failed", QwenlabError("The disk is full.", "Free some space.", zh=("磁盘已满。", "请释放。")))
+        assert job.state() == "failed"
+        outcome = job.outcome()
+        assert outcome
+        assert outcome["reason_zh"] == "磁盘已满。"
+    finally:
+        subprocess.run(["umount", "-l", job.folder], check=True)
 
 
 def test_worker_that_ended_without_marker_is_interrupted_and_its_words_are_kept(job: Job) -> None:

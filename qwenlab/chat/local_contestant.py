@@ -64,8 +64,11 @@ class LocalContestant:
         order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
         for at in range(0, len(order), BATCH):
             chosen = order[at : at + BATCH]
-            answers = generate(self.loaded, [encoded[index] for index in chosen], [self.row] * len(chosen), settings)
-            yield from zip(chosen, answers, strict=True)
+            yield from zip(chosen, self.decode([encoded[index] for index in chosen], settings), strict=True)
+
+    def decode(self, prompts: Sequence[list[int]], settings: Generation) -> list[Answer]:
+        """Answer one batch of rendered prompts."""
+        return generate(self.loaded, prompts, [self.row] * len(prompts), settings)
 
     def close(self) -> None:
         """Nothing of its own to free: the pool owns the weights."""

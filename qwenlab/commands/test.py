@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from qwenlab.commands.console import BELOW, DONE, Console
 from qwenlab.commands.models import ensure
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.evals import answers, leaks, report, runner
+from qwenlab.evals import answers, leaks, report, runner, selection
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.result import Result
-from qwenlab.evals.suite import Suite, find_suites, load_suite
+from qwenlab.evals.suite import Suite, find_suite, load_suite
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
-from qwenlab.workspace import SHIPPED, Workspace
+from qwenlab.workspace import Workspace
 
 
 def add_verbs(verbs: Any) -> None:
@@ -50,24 +50,6 @@ def add_verbs(verbs: Any) -> None:
         one.add_argument("--json", action="store_true", help="print JSON")
 
 
-def find_suite(workspace: Workspace, named: str) -> Path:
-    """A suite by path, or by name in the workspace and among the shipped ones.
-
-    Raises:
-        QwenlabError: when there is none.
-    """
-    if Path(named).exists():
-        return Path(named)
-    known = {path.stem: path for folder in (SHIPPED / "eval_suites", workspace.suites) for path in find_suites(folder)}
-    if named in known:
-        return known[named]
-    raise QwenlabError(
-        f"There is no suite {named}.{nearest(named, known)}",
-        f"Known: {', '.join(sorted(known))}.",
-        zh=(f"没有测试集 {named}。{nearest(named, known, 'zh')}", f"可用：{'、'.join(sorted(known))}。"),
-    )
-
-
 def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Ask every contestant every case, print the scoreboard and the verdicts."""
     suite = load_suite(find_suite(workspace, chosen.suite)).only(chosen.language, chosen.tag, chosen.limit)
@@ -78,9 +60,15 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
             ensure(workspace, spec.partition("+")[0], console)
     folder = chosen.output or (console.job.folder if console.job else new_folder(workspace, suite.name))
     trained = [*chosen.trained_on, *training_data(workspace, [spec for _, spec in specs])]
-    found = run_contestants(workspace, suite, specs, folder, trained, console)
+    deciding = selection.used(suite, runs_of(workspace, [spec for _, spec in specs]))
+    found = run_contestants(workspace, suite, specs, folder, trained, console, deciding)
     rows = [one.row(size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
     lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
+    if found.leaked:
+        lines.append(
+            f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
+            "choose the checkpoint."
+        )
     lines.append(f"Every answer is in {folder}")
     console.result({**found.to_json(), "folder": str(folder)}, "\n".join(lines))
     gates = report.gates(found.contestants[-1].summary, suite.thresholds)  # the last one is the one to judge
@@ -105,8 +93,13 @@ def run_contestants(
     folder: Path,
     trained_on: Sequence[Path],
     console: Console,
+    deciding: Collection[str] = (),
 ) -> Result:
     """Run each contestant in turn into one result folder; a base stays loaded while its adapters answer.
+
+    Args:
+        trained_on: data sets to look for the cases in.
+        deciding: ids of cases that chose a contestant's checkpoint; like those they are kept out of the headline.
 
     Raises:
         QwenlabError: when a contestant cannot be loaded.
@@ -115,7 +108,7 @@ def run_contestants(
     from qwenlab.chat.pool import ModelPool
 
     folder.mkdir(parents=True, exist_ok=True)
-    leaked = leaks.leaked(suite, _questions(trained_on))
+    leaked = leaks.leaked(suite, _questions(trained_on)) | set(deciding)
     pool, last_base = ModelPool(), ""
 
     stop = console.job.asked_to_stop if console.job else lambda: False
@@ -172,18 +165,28 @@ def _questions(trained_on: Sequence[Path]) -> list[str]:
 
 
 def training_data(workspace: Workspace, specs: Sequence[str]) -> list[Path]:
-    """The kept training data of every run that a spec names; an export names its run in its manifest."""
+    """The kept training data of every run that a spec names (see `runs_of`)."""
+    return [data for run in runs_of(workspace, specs) if (data := run / "data.json").exists()]
+
+
+def runs_of(workspace: Workspace, specs: Sequence[str]) -> list[Path]:
+    """The folder of every run that a spec names: by id or path; an export names its run in its manifest."""
     found = []
     for spec in specs:
         model, _, adapter = spec.partition("+")
-        run = adapter.partition("/")[0]
+        run = _run_holding(workspace, Path(adapter or model)) or adapter.partition("/")[0]
         manifest = Path(model) / "qwenlab-export.json"
         if not run and manifest.exists():
             run = str(files.read_json(manifest).get("run", ""))
-        data = workspace.runs / run / "data.json"
-        if run and data.exists():
-            found.append(data)
+        if run and (workspace.runs / run).is_dir():
+            found.append(workspace.runs / run)
     return list(dict.fromkeys(found))
+
+
+def _run_holding(workspace: Workspace, path: Path) -> str:
+    """The run whose folder holds the path, as a checkpoint's or that of a fully trained model; "" for none."""
+    home, there = workspace.runs.resolve(), path.expanduser().resolve()
+    return there.relative_to(home).parts[0] if home in there.parents else ""
 
 
 def size_of(workspace: Workspace, spec: str) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 from qwenlab.commands.console import DONE, FAILED, Console, clock
 from qwenlab.commands.models import ensure
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import selection
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, catalogue
 from qwenlab.training import launch, presets, runs
@@ -48,27 +49,46 @@ def add_verbs(verbs: Any) -> None:
         one.add_argument("--json", action="store_true", help="print JSON")
 
 
-def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Make a run from recipe file and flags, start it and follow it."""
+def recipe_from(chosen: argparse.Namespace) -> Recipe:
+    """The recipe that preset, recipe file and flags make together; each beats the one before.
+
+    Raises:
+        QwenlabError: naming the first setting that is wrong.
+    """
     values = recipes.read_file(chosen.recipe) if chosen.recipe else {}
     values.setdefault("model", os.environ.get("QWENLAB_MODEL", catalogue.DEFAULT))
     flags = {name: getattr(chosen, f"set_{name}") for name in Recipe.model_fields}
     values |= {name: value for name, value in flags.items() if value is not None}
     if chosen.preset:
         values = presets.preset(chosen.preset, str(values["model"])) | values
-    recipe = recipes.read(values)
+    return recipes.read(values)
+
+
+def train(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
+    """Make a run from recipe file and flags, start it and follow it."""
+    recipe = recipe_from(chosen)
     for warning, _ in presets.warnings(recipe):
         console.say(warning)
     ensure(workspace, recipe.model, console)
-    job = runs.create(workspace, recipe)
+    speaks = recipe.languages or catalogue.languages(recipe.model)
+    suite = selection.deciding(workspace, recipe.suite, speaks)
+    if suite:
+        asked = len(selection.part(suite, speaks, recipe.look_cases).cases)
+        console.say(f"{asked} cases of {suite.name} choose the checkpoint; a later test of this run counts them apart.")
+    job = runs.create(workspace, recipe, suite.to_json() if suite else None)
     runs.start(job)
-    for node_rank in range(1, recipe.machines):
-        line = launch.words(recipe, job.folder, node_rank, *launch.here(recipe))
-        console.say(f"On machine {node_rank + 1}, with this folder under the same path: {line}")
+    _tell_other_machines(job, recipe, console)
     if chosen.detach:
         console.result({"run": job.id, "state": "running"}, f"Started {job.id}. See: qwenlab runs list")
         return DONE
     return finish(job, follow(job, console), console)
+
+
+def _tell_other_machines(job: Job, recipe: Recipe, console: Console) -> None:
+    """Print what the other machines of a run have to start."""
+    for node_rank in range(1, recipe.machines):
+        line = launch.words(recipe, job.folder, node_rank, *launch.here(recipe))
+        console.say(f"On machine {node_rank + 1}, with this folder under the same path: {line}")
 
 
 def follow(job: Job, console: Console) -> runs.Progress:
@@ -92,6 +112,8 @@ def _show(seen: runs.Progress, event: dict[str, Any], console: Console) -> None:
             console.say(f"Left out {name}: {reason}")
         for name, reason in seen.shortened:
             console.say(f"Shortened {name}: {reason}")
+    if event["event"] == "damaged":
+        console.say(seen.damaged)
     if event["event"] == "step":
         console.progress(
             f"training  loss {seen.losses[seen.step]:.3f}",
@@ -99,6 +121,12 @@ def _show(seen: runs.Progress, event: dict[str, Any], console: Console) -> None:
             seconds_left=seen.eta_seconds,
             tokens_per_s=seen.tokens_per_s,
         )
+    if event["event"] == "asking":
+        console.progress("asking the test's questions", event["done"] / event["total"])
+    if event["event"] == "look":
+        console.say(f"Step {event['step']}: score {event['score']:.1%} on {event['n']} cases")
+    if event["event"] == "look_failed":
+        console.say(f"Step {event['step']} could not be scored, training goes on: {event['reason']} {event['remedy']}")
 
 
 def finish(job: Job, progress: runs.Progress, console: Console) -> int:
@@ -112,6 +140,9 @@ def finish(job: Job, progress: runs.Progress, console: Console) -> int:
     made = {"model_folder": str(whole)} if whole else {"adapter": str(adapters.of_run(job.folder))}
     value = {**describe(job, progress), **made}
     words = f"{job.id} {progress.state} after {progress.step} steps in {clock(progress.seconds)}."
+    if progress.best:
+        step, score = progress.best
+        words += f"\nThe best checkpoint is that of step {step}: score {score.score:.1%} on {score.n} cases."
     hint = f"Test it: qwenlab test SUITE --contestant tuned={whole or f'{runs.recipe_of(job).model}+{job.id}'}"
     console.result(value, f"{words}\n{hint}")
     return DONE
@@ -133,10 +164,12 @@ def check_ended(job: Job, progress: runs.Progress) -> None:
             ),
         )
     if progress.state == "interrupted":
+        likely = f" {progress.reason} {progress.remedy}" if progress.reason else ""
+        likely_zh = f"{progress.reason_zh}{progress.remedy_zh}" if progress.reason else ""
         raise QwenlabError(
-            f"The run {job.id} was killed.",
+            f"The run {job.id} was killed.{likely}",
             f"Go on with: qwenlab runs resume {job.id}",
-            zh=(f"训练 {job.id} 意外中断。", f"可以接着训练：qwenlab runs resume {job.id}"),
+            zh=(f"训练 {job.id} 意外中断。{likely_zh}", f"可以接着训练：qwenlab runs resume {job.id}"),
         )
 
 
@@ -149,6 +182,8 @@ def describe(job: Job, progress: runs.Progress) -> dict[str, Any]:
         "step": progress.step,
         "steps": progress.total,
         "loss": progress.losses.get(progress.step),
+        "score": progress.best[1].score if progress.best else None,
+        "best_step": progress.best[0] if progress.best else None,
         "tokens_per_s": round(progress.tokens_per_s, 1),
         "eta_seconds": progress.eta_seconds if progress.state == "running" else None,
         "seconds": round(progress.seconds, 1),
@@ -162,7 +197,8 @@ def list_runs(chosen: argparse.Namespace, workspace: Workspace, console: Console
     rows = [describe(job, runs.progress(job)) for job in runs.all_runs(workspace)]
     lines = [
         f"{row['id']:<32} {row['state']:<12} {row['step']:>5}/{row['steps']:<5} loss "
-        f"{'-' if row['loss'] is None else format(row['loss'], '.3f')}  {row['model']}"
+        f"{'-' if row['loss'] is None else format(row['loss'], '.3f'):<6} score "
+        f"{'-' if row['score'] is None else format(row['score'], '.1%'):<6}  {row['model']}"
         for row in rows
     ]
     console.result({"runs": rows}, "\n".join(lines) or "No runs yet. Start one with: qwenlab train")
@@ -183,6 +219,7 @@ def resume_run(chosen: argparse.Namespace, workspace: Workspace, console: Consol
     """Go on with a run that was stopped, failed or was killed."""
     job = runs.find(workspace, chosen.name)
     runs.resume(job)
+    _tell_other_machines(job, runs.recipe_of(job), console)
     if chosen.detach:
         console.result({"run": job.id, "state": "running"}, f"Resumed {job.id}.")
         return DONE

@@ -27,7 +27,7 @@ class Summary:
     Attributes:
         n: cases in the headline: all but the leaked ones. Errors are among them.
         errors: cases without an answer; they count as failed.
-        leaked: cases that also stand in the training data; they count nowhere else.
+        leaked: cases that are also in the training data, or used to choose the checkpoint; they count nowhere else.
         leaked_passed: how many of those passed.
         rates: measure -> share of the n cases (None where it does not apply: JSON measures of a text suite,
             accuracy over parsed answers when none parsed). field_accuracy is the mean over all cases,

@@ -172,7 +172,7 @@ def read_suite(folder: Path) -> Suite:
 
 
 def remember_leaks(folder: Path, leaked: Collection[str]) -> None:
-    """Note which cases also stand in the training data; what is known from earlier runs stays."""
+    """Note which cases are known from training; what is known from earlier runs stays."""
     path = folder / LEAKS
     before = set(files.read_json(path)) if path.exists() else set()
     if not before.issuperset(leaked) or not path.exists():

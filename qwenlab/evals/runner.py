@@ -69,7 +69,8 @@ def run(
 
     Args:
         should_stop: asked after every answer; what was answered stays.
-        leaked: ids of cases that also stand in the training data (see `leaks.leaked`).
+        leaked: ids of cases that are also in the training data (see `leaks.leaked`), or used to choose the checkpoint
+            (see `selection.used`).
 
     Raises:
         QwenlabError: when the folder holds another suite, or answers of a contestant that was made otherwise.

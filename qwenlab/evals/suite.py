@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from qwenlab.conversations import strict_json
 from qwenlab.conversations.strict_json import NotJsonError
-from qwenlab.errors import QwenlabError
+from qwenlab.errors import QwenlabError, nearest
 from qwenlab.evals import audit, suite_mistakes
 from qwenlab.evals.bilingual import ReasonError, Words, line_of, why_not_json
 from qwenlab.evals.suite_model import Case, Suite
 from qwenlab.evals.yaml_text import parse_yaml
+from qwenlab.workspace import SHIPPED, Workspace
 
-__all__ = ["Case", "Suite", "find_suites", "load_suite", "suite_from"]
+__all__ = ["Case", "Suite", "find_suite", "find_suites", "load_suite", "suite_from"]
 
 SUITE_FILES = ("suite.yaml", "suite.yml", "suite.json")
 _JSON_COLUMNS = ("history", "accept")
@@ -31,6 +32,24 @@ def find_suites(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if path.is_dir() and _suite_file(path)]
     found += [path for path in folder.iterdir() if path.is_file() and path.suffix in (".yaml", ".yml", ".json")]
     return sorted(found)
+
+
+def find_suite(workspace: Workspace, named: str) -> Path:
+    """A suite by path, or by name in the workspace and among the shipped ones.
+
+    Raises:
+        QwenlabError: when there is none.
+    """
+    if Path(named).exists():
+        return Path(named)
+    known = {path.stem: path for folder in (SHIPPED / "eval_suites", workspace.suites) for path in find_suites(folder)}
+    if named in known:
+        return known[named]
+    raise QwenlabError(
+        f"There is no suite {named}.{nearest(named, known)}",
+        f"Known: {', '.join(sorted(known))}.",
+        zh=(f"没有测试集 {named}。{nearest(named, known, 'zh')}", f"可用：{'、'.join(sorted(known))}。"),
+    )
 
 
 def load_suite(path: Path) -> Suite:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qwenlab import files
+from qwenlab.errors import QwenlabError
 from qwenlab.export import package
 from qwenlab.models import adapters, catalogue, loading
 from qwenlab.models import folder as model_folder
@@ -29,9 +30,18 @@ def merge(
         The proof: {"max_logit_difference", "prompts", "same_next_token"}.
 
     Raises:
-        QwenlabError: adapter of another base, disk full, or a proof that failed.
+        QwenlabError: adapter of another base, a base that is quantized, disk full, or a proof that failed.
     """
     adapters.check(adapter, base)
+    if quantized := model_folder.quantized(base):
+        raise QwenlabError(
+            f"{base.name} is quantized ({quantized}), and an adapter cannot be merged into such weights.",
+            "Use base and adapter together; or train on the model that is not quantized, merge that and quantize it.",
+            zh=(
+                f"{base.name} 是量化模型（{quantized}），适配器无法合并到这样的权重中。",
+                "请同时使用基础模型和适配器；或改用未量化的模型训练，再合并并量化。",
+            ),
+        )
 
     def make(folder: Path) -> None:
         import torch

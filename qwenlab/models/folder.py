@@ -36,6 +36,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def quantized(folder: Path) -> str:
+    """How the folder's weights are quantized, such as "gptq"; empty when they are not.
+
+    Raises:
+        QwenlabError: missing or broken config.json.
+    """
+    config = files.read_json(folder / "config.json")
+    return str((config.get("quantization_config") or {}).get("quant_method", ""))
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a folder, in name order.
 

@@ -43,10 +43,7 @@ def pieces(tokenizer: Any, messages: Sequence[Message], open_turn: bool = False)
     for index, message in enumerate(masked):
         if message["role"] != "assistant":
             continue
-        before, through = (
-            render(tokenizer, masked[:index], True),
-            render(tokenizer, masked[: index + 1], False),
-        )
+        before, through = _before(tokenizer, masked, index), render(tokenizer, masked[: index + 1], False)
         if not (text.startswith(before) and text.startswith(through)):
             continue  # a template that rewrites earlier turns (Qwen3's thinking): that turn is not trained
         end_of_turn = through.rfind(tokenizer.eos_token or "\0", len(before))
@@ -55,6 +52,15 @@ def pieces(tokenizer: Any, messages: Sequence[Message], open_turn: bool = False)
         found.append(_piece(tokenizer, text[len(before) : end], literals, True))
         at = end
     return [*found, _piece(tokenizer, text[at:], literals, False)]
+
+
+def _before(tokenizer: Any, messages: Sequence[Message], index: int) -> str:
+    """The text up to the words of the assistant that speaks at `index`."""
+    if index:
+        return render(tokenizer, messages[:index], True)
+    # The assistant opens the conversation, and many templates cannot render one without a turn.
+    mark = chr(PRIVATE_USE[0])
+    return render(tokenizer, [Message(role="assistant", content=mark)], False).partition(mark)[0]
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:

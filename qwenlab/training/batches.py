@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import Any
-
-from qwenlab.training.encoding import IGNORED, Encoded
 
 BUCKET = 8
 """Batches that are formed together from a shuffled stretch of samples: similar lengths meet, order stays random."""
@@ -15,19 +12,23 @@ NOTHING = -1
 """Stands for a sample without labels, for a process that has nothing left to do in a step."""
 
 
-def plan(lengths: Sequence[int], epochs: float, batch_size: int, max_steps: int, seed: int) -> list[list[int]]:
+def plan(
+    lengths: Sequence[int], epochs: float, batch_size: int, max_steps: int, seed: int, openings: Sequence[int] = ()
+) -> list[list[int]]:
     """Sample indices of every optimizer step.
 
-    Each epoch sees every sample once. Within a stretch of BUCKET batches the samples are sorted by length, so a
-    batch has little padding; the batches are then shuffled, so that length says nothing about time.
+    Each epoch sees every sample once. Within a stretch of BUCKET batches the samples are sorted by length, so that the
+    processes and micro-batches of a step have equally much to do; the batches are then shuffled, so that length says
+    nothing about time.
 
     Args:
         lengths: tokens of each sample.
         epochs: may be fractional; the last epoch is then cut.
         max_steps: 0 for no limit.
+        openings: what each sample begins with, by number (see `token_file`); those that begin alike stand together.
 
     Returns:
-        One list of indices per step, longest sample first within it.
+        One list of indices per step, longest sample first within an opening.
     """
     random_order = random.Random(seed)
     wanted = math.ceil(epochs * len(lengths))
@@ -37,7 +38,8 @@ def plan(lengths: Sequence[int], epochs: float, batch_size: int, max_steps: int,
     while len(order) < wanted:
         order += _epoch(lengths, batch_size, random_order)
     steps = [order[at : min(at + batch_size, wanted)] for at in range(0, wanted, batch_size)]
-    return [sorted(step, key=lambda index: -lengths[index]) for step in steps]
+    alike = openings or [0] * len(lengths)
+    return [sorted(step, key=lambda index: (alike[index], -lengths[index])) for step in steps]
 
 
 def _epoch(lengths: Sequence[int], batch_size: int, random_order: random.Random) -> list[int]:
@@ -66,22 +68,3 @@ def share(steps: Sequence[Sequence[int]], micro: int, rank: int = 0, world: int 
         part = list(step[rank::world])
         mine += [part[at : at + micro] or [NOTHING] for at in range(0, rounds * micro, micro)]
     return mine
-
-
-def collate(samples: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
-    """Tensors of shape (samples, longest): input_ids, attention_mask, position_ids, labels.
-
-    Padding goes to the left, so that the answers, which stand at the end, line up at the right and logits are
-    needed for few positions only. A sample's first token is never trained: nothing but padding could foretell it.
-    """
-    import torch
-
-    longest = max(len(sample.ids) for sample in samples)
-    gaps = [longest - len(sample.ids) for sample in samples]
-    mask = torch.tensor([[0] * gap + [1] * (longest - gap) for gap in gaps])
-    return {
-        "input_ids": torch.tensor([[pad_id] * gap + s.ids for gap, s in zip(gaps, samples, strict=True)]),
-        "attention_mask": mask,
-        "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
-        "labels": torch.tensor([[IGNORED] * (gap + 1) + s.labels[1:] for gap, s in zip(gaps, samples, strict=True)]),
-    }

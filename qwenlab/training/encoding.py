@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ from qwenlab.models.rendering import Piece
 
 IGNORED = -100
 """The label that torch's cross-entropy leaves out."""
+LISTED = 1000
+"""Samples of a kind that a run names; more are only counted."""
 TURN_BEGINS, TURN_ENDS = "<|im_start|>", "<|im_end|>"
 
 Labels = Literal["answers", "qwen-original"]
@@ -55,6 +57,12 @@ class EncodedSet:
     shortened: list[tuple[str, str]] = field(default_factory=list)
     shortened_zh: list[tuple[str, str]] = field(default_factory=list)
 
+    def remarks(self) -> dict[str, Any]:
+        """What befell samples on the way, as an event tells it: the first LISTED of a kind, and how many there are."""
+        names = ("left_out", "left_out_zh", "shortened", "shortened_zh")
+        numbers = {f"{name}_number": len(getattr(self, name)) for name in ("left_out", "shortened")}
+        return {**{name: getattr(self, name)[:LISTED] for name in names}, **numbers}
+
     def leave_out(self, name: str, reason: str, reason_zh: str) -> None:
         """List a sample that cannot be trained, in both languages."""
         self.left_out.append((name, reason))
@@ -79,7 +87,7 @@ def encode(tokenizer: Any, sample: Sample, labels: Labels = "answers") -> Encode
 
 def encode_all(
     tokenizer: Any,
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
     max_length: int,
     labels: Labels = "answers",
     too_long: TooLong = "leave_out",
@@ -89,8 +97,20 @@ def encode_all(
     Raises:
         QwenlabError: when the labels do not suit the model's chat template.
     """
-    check_labels(tokenizer, labels)
     result = EncodedSet()
+    result.samples.extend(encode_each(tokenizer, samples, max_length, labels, too_long, result))
+    return result
+
+
+def encode_each(
+    tokenizer: Any, samples: Iterable[Sample], max_length: int, labels: Labels, too_long: TooLong, remarks: EncodedSet
+) -> Iterator[Encoded]:
+    """What can be trained, one by one; the rest is listed in `remarks`.
+
+    Raises:
+        QwenlabError: when the labels do not suit the model's chat template.
+    """
+    check_labels(tokenizer, labels)
     for number, sample in enumerate(samples, start=1):
         name = str(sample.id or f"#{number}")
         try:
@@ -100,17 +120,16 @@ def encode_all(
             if length > max_length and too_long == "drop_history":
                 encoded, dropped = _without_history(tokenizer, messages, labels, max_length)
                 if len(encoded.ids) <= max_length:
-                    result.shorten(name, dropped, length, len(encoded.ids))
+                    remarks.shorten(name, dropped, length, len(encoded.ids))
         except (QwenlabError, TypeError, KeyError, AttributeError, ValueError) as error:
             zh = "".join(error.say("zh")) if isinstance(error, QwenlabError) else str(error)
-            result.leave_out(name, str(error), zh)
+            remarks.leave_out(name, str(error), zh)
             continue
         if len(encoded.ids) > max_length:
             zh = f"{length} 个 token，超过最长样本 {max_length}"
-            result.leave_out(name, f"{length} tokens, more than max_length {max_length}", zh)
+            remarks.leave_out(name, f"{length} tokens, more than max_length {max_length}", zh)
             continue
-        result.samples.append(encoded)
-    return result
+        yield encoded
 
 
 def check_labels(tokenizer: Any, labels: Labels) -> None:

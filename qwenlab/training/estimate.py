@@ -1,8 +1,9 @@
 """Memory and time that a recipe will need, told from config.json before anything is loaded.
 
-The sizes are counted from the shapes; PROGRAM and SLACK were fitted to two measured runs, LoRA of rank 16 on a CPU in
-bf16, four samples at once: Qwen2.5-Coder-0.5B, longest sample 356 tokens, 8.18 GB at its peak; SmolLM2-135M, 378
-tokens, 4.53 GB. Full training, qlora and GPUs are counted, not measured.
+The sizes are counted from the shapes; PROGRAM and SLACK were fitted to measured runs, LoRA of rank 16 on a CPU in bf16:
+Qwen2.5-Coder-0.5B, longest sample 356 tokens, four at once, 6.49 GB at its peak; SmolLM2-135M, 378 tokens, two, four
+and eight at once, 2.28, 3.49 and 4.88 GB (the last is overestimated by a tenth). Full training, qlora and GPUs are
+counted, not measured.
 """
 
 from __future__ import annotations
@@ -10,24 +11,28 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
 from qwenlab.errors import QwenlabError
-from qwenlab.training.recipe import Recipe
+from qwenlab.models import precision
+from qwenlab.training.packing import BLOCK
+from qwenlab.training.recipe import Recipe, named
 
-PROGRAM = 1.5e9
+PROGRAM = {"cpu": 1.0e9, "cuda": 1.5e9}
 """Bytes of a process that trains nothing yet: Python, torch, its buffers."""
-SLACK = 1.6
+SLACK = {"cpu": 1.25, "cuda": 1.6}
 """What the memory of passing tensors grows to: batches of ever new lengths leave holes, and copies come and go."""
 USABLE = 0.92
 """Share of the memory that a run may take; the rest is the system's."""
 FOUR_BIT = 0.516
 """Bytes per weight in NF4 with double quantization: four bits, and one byte of scale for each 64 weights."""
 FLOAT = 4
+COPIES = 4
+"""Of a block's attention weights while it is computed anew on the way back."""
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -51,6 +56,16 @@ class Machine:
         with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
             total = min(total, int(CONTAINER_LIMIT.read_text()))
         return cls(total)
+
+    @classmethod
+    def measured(cls) -> Machine:
+        """What a run would train on, and in which number format; imports torch, so not on the page's thread."""
+        size = precision.dtype().itemsize
+        if precision.device() == "cpu":
+            return replace(cls.here(), number_bytes=size)
+        import torch
+
+        return cls(int(torch.cuda.get_device_properties(0).total_memory), "cuda", size)
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,7 @@ class Shape:
     """The sizes in a config.json that decide the memory; widths are those of the layers' inputs and outputs."""
 
     layers: int
+    heads: int
     hidden: int
     inner: int
     queries: int
@@ -104,6 +120,7 @@ class Shape:
             width = int(config.get("head_dim") or hidden // heads)
             return cls(
                 layers=int(config["num_hidden_layers"]),
+                heads=heads,
                 hidden=hidden,
                 inner=int(config["intermediate_size"]),
                 queries=heads * width,
@@ -194,12 +211,13 @@ def _estimate(shape: Shape, recipe: Recipe, longest: int, machine: Machine, answ
     everywhere = recipe.processes * recipe.machines
     shared = 1 if recipe.sharding == "none" else everywhere
     parts = {
-        "program": PROGRAM,
+        "program": PROGRAM[machine.device],
         "weights": _weights(shape, recipe, machine) / (everywhere if recipe.sharding == "zero3" else 1),
         "gradients": FLOAT * trained / shared,
         "optimizer": 2 * FLOAT * trained / shared,
-        "activations": SLACK * _activations(shape, recipe, longest, machine),
-        "logits": SLACK * _logits(shape, recipe, min(longest, longest // 2 if answer is None else answer), machine),
+        "activations": SLACK[machine.device] * _activations(shape, recipe, longest, machine),
+        "logits": SLACK[machine.device]
+        * _logits(shape, recipe, min(longest, longest // 2 if answer is None else answer), machine),
     }
     together = recipe.processes if machine.device == "cpu" else 1
     whole = {name: round(size * together) for name, size in parts.items()}
@@ -222,10 +240,11 @@ def _activations(shape: Shape, recipe: Recipe, longest: int, machine: Machine) -
     kept = 2 * shape.hidden + 5 * shape.queries  # inputs of the two blocks; q, k and v for each head, two outputs
     layer = norms + machine.number_bytes * (kept + 4 * shape.inner)
     tokens = recipe.at_once * longest
-    mask = recipe.at_once * longest**2 * machine.number_bytes
+    weights = machine.number_bytes * shape.heads * min(longest, BLOCK) * longest  # of attention; longer ones come anew
+    attention = recipe.at_once * weights if longest <= BLOCK else COPIES * weights
     if recipe.checkpointing == "yes":
-        return tokens * (layer + shape.layers * machine.number_bytes * shape.hidden) + mask
-    return tokens * layer * shape.layers + mask
+        return tokens * (layer + shape.layers * machine.number_bytes * shape.hidden) + attention
+    return tokens * layer * shape.layers + attention * (shape.layers if longest <= BLOCK else 1)
 
 
 def _logits(shape: Shape, recipe: Recipe, answer: int, machine: Machine) -> float:
@@ -270,8 +289,5 @@ def _changes(recipe: Recipe, longest: int) -> Iterator[dict[str, Any]]:
 
 
 def _sentence(changes: dict[str, Any]) -> tuple[str, str]:
-    settings = Recipe.model_json_schema()["properties"]
-    *first, last = [f"{name} to {value}" for name, value in changes.items()]
-    en = f"{', '.join(first)} and {last}" if first else last
-    zh = "，".join(f"“{settings[name]['title_zh']}”设为 {value}" for name, value in changes.items())
+    en, zh = named(changes)
     return f"Set {en}: then it fits.", f"把{zh}，即可放下。"

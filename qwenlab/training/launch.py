@@ -12,16 +12,31 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, Outcome
 from qwenlab.training.recipe import Recipe
 
-WORKER = "qwenlab.training.worker"
+WORKER = "qwenlab.commands.training_worker"
 PORT = 29500
 """Where the machines of a run meet, on the first one; torch's own default."""
+WAIT = timedelta(hours=12)
+"""How long processes wait for each other. While the first answers a test's questions, the others have nothing to do;
+torch's own limit of minutes would end the run. A process that died is noticed at once all the same."""
+
+PEER_LOST = QwenlabError(
+    "Another process of this run ended unexpectedly.",
+    "Out of memory is the usual cause: choose fewer processes or a smaller micro-batch, then resume. The log has more.",
+    zh=(
+        "本次训练的另一个进程意外结束。",
+        "最常见的原因是内存不足：请减少进程数或调小微批大小，然后继续训练。详情见日志。",
+    ),
+)
 
 
 def arguments(
@@ -66,12 +81,37 @@ def here(recipe: Recipe) -> tuple[str, int]:
 
 def own_address() -> str:
     """This machine's address in its network; 127.0.0.1 where it has none."""
+    way_out = _address_towards("192.0.2.1")
+    if way_out:
+        return way_out
+    up = {name for name, state in psutil.net_if_stats().items() if state.isup}
+    known = [address.address for name, address in _ipv4_addresses() if name in up]
+    return next((address for address in known if not address.startswith("127.")), "127.0.0.1")
+
+
+def interface_towards(address: str) -> str:
+    """Name of the network interface by which this machine reaches an address; empty when it is not known."""
+    own = _address_towards(address)
+    return next((name for name, known in _ipv4_addresses() if known.address == own), "")
+
+
+def _address_towards(address: str) -> str:
+    """This machine's own address on the way to another; empty where there is no way."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # only chooses the way out: nothing is sent
+            probe.connect((address, 9))  # only chooses the way: nothing is sent
         except OSError:
-            return "127.0.0.1"
+            return ""
         return str(probe.getsockname()[0])
+
+
+def _ipv4_addresses() -> list[tuple[str, Any]]:
+    return [
+        (name, address)
+        for name, addresses in psutil.net_if_addrs().items()
+        for address in addresses
+        if address.family == socket.AF_INET
+    ]
 
 
 class Follower(Job):
@@ -87,8 +127,13 @@ class Follower(Job):
     def finish(self, state: Outcome, failure: QwenlabError | None = None) -> None:
         """Say why the run failed where the first process does not; success is for the first to tell."""
         time.sleep(3)  # what all fail for alike is told by the first
-        if failure and self.outcome() is None:
+        if failure and self.outcome() is None and self._mine():
             Job(self.folder).finish(state, failure)
+
+    def _mine(self) -> bool:
+        """Whether no other attempt works on the folder, as when a person started the same run twice."""
+        known = self._process() if os.environ.get("GROUP_RANK") == "0" else None  # other machines know no such process
+        return known is None or known.pid == os.getppid()
 
 
 @dataclass(frozen=True)
@@ -125,7 +170,11 @@ class World:
 
         if device == "cuda":
             torch.cuda.set_device(self.local_rank)
-        torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+        interface = interface_towards(os.environ["MASTER_ADDR"])
+        if interface:  # else gloo takes the address of this machine's name, which on Debian is 127.0.1.1
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+            os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
+        torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=WAIT)
 
     def share_cores(self) -> None:
         """Give each process of this machine an equal part of the cores."""

@@ -1,8 +1,12 @@
-"""The ways to train: a LoRA adapter, the same beside a 4-bit base, or all weights; sharded by DeepSpeed or not."""
+"""The ways to train: a LoRA adapter, the same beside a 4-bit base, or all weights; sharded by DeepSpeed or not.
+
+A base that is quantized already, with GPTQ as Qwen's own Int4 models are, is trained beside as it is.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,31 +18,43 @@ from qwenlab.models import loading, precision
 from qwenlab.training.recipe import Recipe
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+LINEAR = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
+"""Every linear layer of the supported families, by name: PEFT's own "all-linear" finds none in a GPTQ model."""
 CARRIED = (*model_folder.TOKENIZER_FILES, "vocab.json", "merges.txt", "added_tokens.json", "generation_config.json")
 """What a trained model takes over from its base as it is."""
 
 
-def check(recipe: Recipe) -> None:
-    """Refuse a method that this machine lacks a package for.
+def check(recipe: Recipe, base: Path) -> None:
+    """Refuse a method that this machine lacks a package for, or that the base cannot be trained with.
 
     Raises:
-        QwenlabError: saying how to install it.
+        QwenlabError: saying how to install it, or which method to choose.
     """
-    if recipe.method == "qlora":
+    quantized = model_folder.quantized(base)
+    if quantized and recipe.method == "full":
+        raise QwenlabError(
+            f"{base.name} is quantized ({quantized}): its weights cannot be trained, only an adapter beside them.",
+            "Set method to qlora, or choose the model that is not quantized.",
+            zh=(
+                f"{base.name} 是量化模型（{quantized}）：它的权重不能训练，只能在旁边训练适配器。",
+                "请把“方法”设为 qlora，或选择未量化的模型。",
+            ),
+        )
+    if quantized == "gptq":
+        for package in ("gptqmodel", "optimum"):
+            _need(package, f"GPTQ model {base.name}", f"GPTQ 模型 {base.name} ", "requirements-gptq.txt")
+    elif recipe.method == "qlora":
         _need("bitsandbytes", "method qlora", "方法 qlora")
     if recipe.sharding != "none":
         _need("deepspeed", f"sharding {recipe.sharding}", f"分片 {recipe.sharding}")
 
 
-def _need(package: str, what: str, what_zh: str) -> None:
+def _need(package: str, what: str, what_zh: str, requirements: str = "requirements-gpu.txt") -> None:
     if importlib.util.find_spec(package) is None:
         raise QwenlabError(
             f"The {what} needs the package {package}, which is not installed.",
-            "Install it with: python -m pip install -r requirements-gpu.txt",
-            zh=(
-                f"{what_zh}需要软件包 {package}，但尚未安装。",
-                "请运行：python -m pip install -r requirements-gpu.txt",
-            ),
+            f"Install it with: python -m pip install -r {requirements}",
+            zh=(f"{what_zh}需要软件包 {package}，但尚未安装。", f"请运行：python -m pip install -r {requirements}"),
         )
 
 
@@ -54,7 +70,7 @@ def load(base: Path, recipe: Recipe, dtype: Any) -> loading.LoadedModel:
     """
     import torch
 
-    if recipe.method == "qlora":
+    if recipe.method == "qlora" and not model_folder.quantized(base):
         return _load_in_4_bit(base, dtype)
     return loading.load(base, torch.float32 if recipe.method == "full" else dtype)
 
@@ -92,6 +108,7 @@ def _load_in_4_bit(base: Path, dtype: Any) -> loading.LoadedModel:
             "Choose method lora, or copy the model again.",
             zh=(f"无法以 4 位加载模型 {base}：{reason}。", "请选择方法 lora，或重新复制该模型。"),
         ) from error
+    loading.prepare_to_answer(model, tokenizer)
     return loading.LoadedModel(base, tokenizer, model)
 
 
@@ -110,7 +127,7 @@ def prepare(loaded: loading.LoadedModel, recipe: Recipe) -> Any:
             r=recipe.rank,
             lora_alpha=recipe.alpha,
             lora_dropout=recipe.dropout,
-            target_modules="all-linear" if recipe.target == "all" else ATTENTION,
+            target_modules=LINEAR if recipe.target == "all" else ATTENTION,
             task_type="CAUSAL_LM",
         ),
     )
@@ -149,9 +166,23 @@ def deepspeed(recipe: Recipe) -> dict[str, Any] | None:
 
 
 def join(recipe: Recipe) -> None:
-    """Let DeepSpeed take over the processes that have met; without it ZeRO-3 would load the model unshared."""
+    """Let DeepSpeed take over the processes that have met; without it ZeRO-3 would load the model unshared.
+
+    Raises:
+        QwenlabError: on a CPU without a C++ compiler.
+    """
     if recipe.sharding == "none":
         return
+    compiler = os.environ.get("CXX", "c++")
+    if precision.device() == "cpu" and shutil.which(compiler) is None:
+        raise QwenlabError(
+            f"DeepSpeed builds a small part of itself on this machine, and there is no C++ compiler ({compiler}).",
+            "Install one (Debian or Ubuntu: g++ and python3-dev), or set sharding to none.",
+            zh=(
+                f"DeepSpeed 需要在本机编译一小部分代码，但没有 C++ 编译器（{compiler}）。",
+                "请安装编译器（Debian 或 Ubuntu：g++ 和 python3-dev），或把“分片”设为 none。",
+            ),
+        )
     from deepspeed import comm
 
     comm.init_distributed(auto_mpi_discovery=False)

@@ -90,7 +90,12 @@ class Suggestion:
 
 
 def suggested(
-    recipe: Recipe, config: dict[str, Any], lengths: Sequence[int], machine: Machine, samples: int
+    recipe: Recipe,
+    config: dict[str, Any],
+    lengths: Sequence[int],
+    machine: Machine,
+    samples: int,
+    epochs: float | None = None,
 ) -> dict[str, Suggestion]:
     """What suits the data and the machine: max_length, micro_batch and epochs.
 
@@ -99,6 +104,7 @@ def suggested(
         config: config.json of the model.
         lengths: tokens of the samples that were counted.
         samples: in the set; more than `lengths` when only some were counted.
+        epochs: usual for some hundred samples, such as a preset has; by default what is recommended for the model.
     """
     if not lengths:
         return {}
@@ -108,8 +114,32 @@ def suggested(
     return {
         "max_length": length,
         "micro_batch": _micro_batch(with_length, config, longest, machine),
-        "epochs": _epochs(recipe.model, samples),
+        "epochs": _epochs(usual_epochs(recipe.model) if epochs is None else epochs, samples),
     }
+
+
+def differing(recipe: Recipe, found: dict[str, Suggestion], lengths: Sequence[int]) -> dict[str, Suggestion]:
+    """Those of the suggestions that would change anything.
+
+    A larger max_length than the data needs costs nothing, so it is left alone where no sample lies in between. Where
+    it is to change, micro_batch comes after it.
+
+    Args:
+        lengths: tokens of the samples that were counted.
+    """
+
+    def matters(name: str, value: int | float) -> bool:
+        if name == "max_length":
+            low, high = sorted((int(value), recipe.max_length))
+            return any(low < tokens <= high for tokens in lengths)
+        if name == "micro_batch":
+            return recipe.model_copy(update={name: value}).at_once != recipe.at_once
+        return bool(getattr(recipe, name) != value)
+
+    kept = {name: one for name, one in found.items() if matters(name, one.value)}
+    if "max_length" in kept:  # how many fit at once is for that length
+        kept.pop("micro_batch", None)
+    return kept
 
 
 def _length(config: dict[str, Any], lengths: list[int]) -> Suggestion:
@@ -153,9 +183,13 @@ def _micro_batch(recipe: Recipe, config: dict[str, Any], longest: int, machine: 
     return Suggestion(size, (en, zh))
 
 
-def _epochs(model: str, samples: int) -> Suggestion:
-    """What is recommended for some hundred samples, more for fewer, less for many."""
-    usual = float(recommended(model).get("epochs", Recipe.model_fields["epochs"].default))
+def usual_epochs(model: str) -> float:
+    """What is recommended for some hundred samples."""
+    return float(recommended(model).get("epochs", Recipe.model_fields["epochs"].default))
+
+
+def _epochs(usual: float, samples: int) -> Suggestion:
+    """What is usual for some hundred samples, more for fewer, less for many."""
     if samples < 50:
         value, en, zh = max(3.0, 3 * usual), "must be seen more often to be learned", "需要多看几遍才能学会"
     elif samples < 200:

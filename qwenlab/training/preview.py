@@ -1,4 +1,4 @@
-"""What a training run would make of samples, before it is started: their tokens, their lengths, the time.
+"""What a training run would make of samples, before it is started: their tokens and their lengths.
 
 Every number comes from the code that training itself uses. Nothing here computes with a model; but the first
 tokenizer of a process takes seconds, because transformers imports torch with it, so ask for it off the page's thread.
@@ -11,15 +11,14 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qwenlab.conversations.checks import LengthLimit
 from qwenlab.conversations.sample import Sample
-from qwenlab.errors import QwenlabError
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
-from qwenlab.training import runs
 from qwenlab.training.encoding import IGNORED, Encoded, Labels, TooLong, encode, encode_all
 from qwenlab.workspace import Workspace
 
@@ -32,10 +31,6 @@ LONGEST_CHARACTER = 8
 QUOTED_TOKENS = 40
 SHOWN_TOKENS = 4000
 """Nobody reads further, and a browser should not have to draw it."""
-MEASURED_SPEED = {"smollm2-135m": 300.0, "qwen2.5-coder-0.5b": 95.0}
-"""Tokens/s of a whole run, loading included, on 2 cores with bf16 instructions; LoRA, recommended settings."""
-MEASURED_WORK = 4e10
-"""Parameters times tokens/s on that machine, for a model that was not measured."""
 
 Reason = tuple[str, str]
 """Why training leaves a sample out, in English and in Chinese."""
@@ -175,6 +170,7 @@ class SampleLength:
         index: its position in the set.
         tokens, trained: 0 where it has no tokens at all.
         left_out: why training leaves it out; None when it does not.
+        language: "" where no turns can be read.
     """
 
     index: int
@@ -182,6 +178,7 @@ class SampleLength:
     tokens: int
     trained: int
     left_out: Reason | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,20 +205,37 @@ class Lengths:
     def _whole(self, number: int) -> int:
         return round(number * self.all / self.measured) if self.measured else 0
 
+    def within(self, max_length: int, languages: Sequence[str] = (), too_long: TooLong = "leave_out") -> Lengths:
+        """The same samples as a recipe trains them, when they were counted without a limit.
+
+        Args:
+            languages: those that the run trains in; empty for all.
+            too_long: with "drop_history" a sample that is too long counts as one that fills `max_length`.
+        """
+        counted = [one for one in self.counted if not (languages and one.language and one.language not in languages)]
+        if too_long == "drop_history":
+            counted = [replace(one, tokens=min(one.tokens, max_length)) for one in counted]
+        return replace(self, max_length=max_length, counted=tuple(counted))
+
+    @cached_property
+    def used(self) -> list[SampleLength]:
+        """Those of `counted` that are trained."""
+        return [one for one in self.counted if one.left_out is None and one.tokens <= self.max_length]
+
     @property
     def samples(self) -> int:
         """Samples that are trained."""
-        return self._whole(sum(one.left_out is None for one in self.counted))
+        return self._whole(len(self.used))
 
     @property
     def tokens(self) -> int:
         """Tokens that one epoch reads."""
-        return self._whole(sum(one.tokens for one in self.counted if one.left_out is None))
+        return self._whole(sum(one.tokens for one in self.used))
 
     @property
     def trained(self) -> int:
         """Tokens that one epoch trains."""
-        return self._whole(sum(one.trained for one in self.counted if one.left_out is None))
+        return self._whole(sum(one.trained for one in self.used))
 
     @property
     def longest(self) -> int:
@@ -308,49 +322,10 @@ def lengths(
 def _counted(sample: Sample, tokenizer: Any, max_length: int) -> SampleLength:
     encoded, reason = _encoded(sample, tokenizer, max_length)
     tokens, trained = (len(encoded.ids), encoded.trained) if encoded else (0, 0)
-    return SampleLength(0, "", tokens, trained, reason)
+    return SampleLength(0, "", tokens, trained, reason, "" if sample.broken() else sample.language)
 
 
-# --- time and tokenizer ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Expected:
-    """How long a run would take.
-
-    Attributes:
-        run: the finished run of this model on this machine that it is judged by; "" for an estimate from elsewhere.
-    """
-
-    seconds: float
-    epochs: float
-    tokens_per_s: float
-    run: str = ""
-
-
-def expected_seconds(workspace: Workspace, model: str, tokens: float, epochs: float = 1.0) -> Expected:
-    """How long training on `tokens` an epoch takes here, as the newest finished run of this model suggests."""
-    for job in runs.all_runs(workspace):
-        try:
-            if job.state() != "finished" or runs.recipe_of(job).model != model:
-                continue
-        except QwenlabError:
-            continue
-        seen = runs.progress(job)
-        if seen.tokens and seen.seconds > 0:
-            speed = seen.tokens / seen.seconds
-            return Expected(tokens * epochs / speed, epochs, speed, job.id)
-    speed = _usual_speed(workspace, model)
-    return Expected(tokens * epochs / speed, epochs, speed)
-
-
-def _usual_speed(workspace: Workspace, model: str) -> float:
-    known = MEASURED_SPEED.get(model)
-    if known is None:
-        weights = sum(path.stat().st_size for path in model_folder.weight_files(catalogue.locate(workspace, model)))
-        known = MEASURED_WORK / max(1.0, weights / 2)  # two bytes a parameter
-    return known
-
+# --- the tokenizer ---------------------------------------------------------------------------------------
 
 _tokenizers: dict[tuple[Path, int], Any] = {}
 _loading = threading.Lock()

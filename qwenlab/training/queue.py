@@ -27,8 +27,8 @@ from qwenlab.workspace import Workspace
 
 WAITING = "waiting.json"
 LOCK = ".queue.lock"
-LOCK_SECONDS = 20.0
-"""Far longer than anybody holds the lock: to start a process takes no second."""
+LOCK_SECONDS = 60.0
+"""Longer than anybody holds the lock: to start a process takes no second, unless its last attempt is still ending."""
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "OMP_NUM_THREADS")
 """How the names begin that torch.distributed.run puts into its workers' environment."""

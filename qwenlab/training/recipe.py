@@ -178,10 +178,48 @@ class Recipe(BaseModel):
         ge=0,
         le=0.5,
     )
+    suite: str = _setting(
+        "",
+        (
+            "Deciding test",
+            "Name or path of a test suite: the checkpoint that scores best on it becomes the result. "
+            "Empty: the last one does.",
+        ),
+        ("决定性测试", "测试集的名称或路径：在其中得分最高的检查点成为训练结果。留空则采用最后的结果。"),
+    )
+    looks: int = _setting(
+        4,
+        (
+            "Looks",
+            "How often, evenly spread and at last at the end, the model so far is saved and tried: on the deciding "
+            "test, and on the samples kept out.",
+        ),
+        ("检查次数", "训练中均匀检查几次，最后一次在结束时：保存当前模型，用决定性测试和未参与训练的样本检验。"),
+        ge=1,
+        le=50,
+    )
+    look_cases: int = _setting(
+        24,
+        (
+            "Test cases per look",
+            "How many cases of the deciding test a look asks, evenly chosen; 0: all. "
+            "A later test of this run counts them apart.",
+        ),
+        ("每次检查的用例数", "每次检查从决定性测试中均匀选出几个用例；0 表示全部。之后测试此训练时，它们单独计算。"),
+        ge=0,
+        le=10_000,
+    )
     patience: int = _setting(
         0,
-        ("Patience", "Stop after this many looks in a row without a better result; 0: train to the end."),
-        ("耐心", "连续这么多次检查都没有更好的结果就停止；0 表示训练到底。"),
+        (
+            "Patience",
+            "Stop after this many looks in a row without a better result: on the deciding test, or else on the samples "
+            "kept out; 0: train to the end.",
+        ),
+        (
+            "耐心",
+            "连续这么多次检查都没有更好的结果就停止：看决定性测试，没有时看未参与训练的样本；0 表示训练到底。",
+        ),
         ge=0,
         le=100,
     )
@@ -210,9 +248,9 @@ class Recipe(BaseModel):
         1,
         (
             "Machines",
-            "How many machines train together; start from `qwenlab train`, which prints the command for the others.",
+            "How many machines train together. The run waits for the others and shows the command to run there.",
         ),
-        ("机器数", "一起训练的机器数量；请用 `qwenlab train` 启动，它会给出其他机器要运行的命令。"),
+        ("机器数", "一起训练的机器数量。训练会等待其他机器，并给出要在那里运行的命令。"),
         ge=1,
         le=64,
     )
@@ -305,6 +343,23 @@ def _check_together(recipe: Recipe) -> None:
                 "请把“分片”设为 zero2 或 none，或把“方法”设为 lora。",
             ),
         )
+    if recipe.suite and recipe.sharding == "zero3":
+        raise QwenlabError(
+            "No test can decide with zero3: each process holds a part of the weights, so none can answer.",
+            "Set sharding to zero2 or none, or leave suite empty.",
+            zh=(
+                "使用 zero3 时不能由测试来决定：每个进程只有一部分权重，无法回答问题。",
+                "请把“分片”设为 zero2 或 none，或不选“决定性测试”。",
+            ),
+        )
+
+
+def named(changes: dict[str, Any]) -> tuple[str, str]:
+    """Settings and the values they shall get, in words: "micro_batch to 1 and checkpointing to yes", and in Chinese."""
+    settings = Recipe.model_json_schema()["properties"]
+    *first, last = [f"{name} to {value}" for name, value in changes.items()]
+    zh = "，".join(f"“{settings[name]['title_zh']}”设为 {value}" for name, value in changes.items())
+    return f"{', '.join(first)} and {last}" if first else last, zh
 
 
 def _wrong_zh(name: str, value: Any) -> tuple[str, str]:

@@ -1,16 +1,15 @@
-"""transformers' Trainer with our tokens, our batches, and logits only where a label is."""
+"""transformers' Trainer with our tokens, packed rows, and logits only where a label is."""
 
 from __future__ import annotations
 
-import ctypes
+import random
 import shutil
-import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 import transformers
 from torch.utils.data import DataLoader, Dataset
@@ -21,13 +20,14 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import adapters, loading, precision
 from qwenlab.models import folder as model_folder
-from qwenlab.training import batches, methods, runs
-from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_all
+from qwenlab.training import batches, checkpoints, looks, memory, methods, packing, runs
+from qwenlab.training.encoding import IGNORED, Encoded, EncodedSet, encode_each
 from qwenlab.training.estimate import Machine, estimate, refuse_if_too_big
 from qwenlab.training.launch import World
+from qwenlab.training.looks import Judge, Looks
 from qwenlab.training.recipe import Recipe
+from qwenlab.training.token_file import FOLDER, TokenFile
 
-KEEP_CHECKPOINTS = 3
 TRIM_EVERY = 8
 """Steps between returning freed memory; each time costs a few page faults."""
 
@@ -35,19 +35,19 @@ TRIM_EVERY = 8
 class Planned(Dataset[Encoded]):
     """The samples by number; batches.NOTHING is one token without a label."""
 
-    def __init__(self, samples: list[Encoded], pad_id: int) -> None:
-        self.samples = samples
+    def __init__(self, tokens: TokenFile, pad_id: int) -> None:
+        self.tokens = tokens
         self.nothing = Encoded([pad_id], [IGNORED])
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.tokens)
 
-    def __getitem__(self, index: int) -> Encoded:
-        return self.nothing if index == batches.NOTHING else self.samples[index]
+    def __getitem__(self, number: int) -> Encoded:
+        return self.nothing if number == batches.NOTHING else self.tokens[number]
 
 
 class LabelTrainer(transformers.Trainer):
-    """Computes logits at the positions that some row of the batch has a label for, and nowhere else.
+    """Computes each packed row once, and logits only at the positions that foretell a label.
 
     Args:
         world: the processes that share each step.
@@ -71,14 +71,10 @@ class LabelTrainer(transformers.Trainer):
 
     def _summed_loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """Cross-entropy summed over the labels of a micro-batch, and how many they are."""
-        labels = inputs.pop("labels")
-        # The logit at position p predicts the token at p + 1.
-        wanted = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().squeeze(-1)
-        logits = model(**inputs, logits_to_keep=wanted, use_cache=False).logits
-        targets = labels[:, wanted + 1]
-        chosen = targets != IGNORED  # before the float copy: a row rarely labels every kept position
-        loss = torch.nn.functional.cross_entropy(logits[chosen].float(), targets[chosen], reduction="sum")
-        return loss, chosen.sum()
+        del inputs["labels"]  # the model must not count a loss of its own
+        wanted, targets = inputs.pop("wanted"), inputs.pop("shift_labels")
+        logits = model(**inputs, logits_to_keep=wanted, use_cache=False).logits[0]
+        return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
 
     def get_train_dataloader(self) -> DataLoader[Encoded]:
         """This process's share of the plan, in its order."""
@@ -108,19 +104,31 @@ class Reporter(transformers.TrainerCallback):
 
     Args:
         tokens: of each step, over all processes.
+
+    Attributes:
+        trainer: is set before training begins.
     """
 
-    def __init__(self, job: Job, recipe: Recipe, world: World, tokens: list[int], origin: dict[str, str]) -> None:
+    trainer: LabelTrainer
+
+    def __init__(
+        self, job: Job, recipe: Recipe, world: World, tokens: list[int], origin: dict[str, str], looks: Looks
+    ) -> None:
         self.job, self.recipe, self.world, self.tokens, self.origin = job, recipe, world, tokens, origin
+        self.looks = looks
         self.stopped = False
         self._memory = 0
         self._began = self._saved = self._last = time.monotonic()
         self._first_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clocks; after a resume they count from the first new step."""
+        """Start the clocks; after a resume they count from the first new step, and an open look comes first."""
         self._began = self._saved = self._last = time.monotonic()
         self._first_step = state.global_step
+        if self.looks.begin(state.global_step):
+            self._look(state, control)
+            if control.should_training_stop:  # the Trainer would take one more step
+                raise looks.EndedError
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """One event per optimizer step, or per look at the validation samples."""
@@ -137,7 +145,7 @@ class Reporter(transformers.TrainerCallback):
             loss=logs["loss"],
             learning_rate=logs["learning_rate"],
             tokens_per_s=self.tokens[step - 1] / (now - self._last),
-            eta_seconds=per_step * (state.max_steps - step),
+            eta_seconds=per_step * (state.max_steps - step) + self.looks.seconds_ahead(step),
             memory_bytes=self._memory,
         )
         self._last = now
@@ -145,59 +153,47 @@ class Reporter(transformers.TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save when it is time or when a person asked to stop; the first process decides for all."""
         if state.global_step % TRIM_EVERY == 0:
-            return_memory()
+            memory.give_back()
         stop = self.world.first and self.job.asked_to_stop() and state.global_step < state.max_steps
         save = self.world.first and time.monotonic() - self._saved > self.recipe.save_minutes * 60
-        stop_votes, save_votes, memory = self.world.total(stop, save, peak_memory())
-        self._memory = int(memory)
+        stop_votes, save_votes, most = self.world.total(stop, save, memory.peak())
+        self._memory = int(most)
         if stop_votes:
             self.stopped = True
             control.should_save = control.should_training_stop = True
-        elif save_votes:
+        elif save_votes or self.looks.due(state.global_step):
             control.should_save = True
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop early when the last looks brought nothing better; the log survives a resume."""
-        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
-        patience = self.recipe.patience
-        if patience and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience]):
-            self.job.report("early_stop", step=state.global_step, looks=patience, best=min(losses))
-            control.should_training_stop = True
-
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint complete, as the very last thing."""
+        """Mark the checkpoint complete, as the very last thing; only then look at how good it is."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         self.world.wait()  # for what the others write into it
         if self.world.first:
             files.write_json(checkpoint / adapters.ORIGIN, self.origin)
-            files.write_text(checkpoint / adapters.COMPLETE, "")
+            checkpoints.seal(checkpoint)
         self._saved = self._last = time.monotonic()
         self.job.report("saved", step=state.global_step)
+        if self.looks.due(state.global_step) and not self.stopped:
+            self._look(state, control)
+        if self.world.first:
+            self.looks.tidy()
+
+    def _look(self, state: Any, control: Any) -> None:
+        began = time.monotonic()
+        outcome = self.looks.take(state.global_step, self.trainer)
+        memory.give_back()
+        self._began += time.monotonic() - began  # a look is no step
+        self._saved = self._last = time.monotonic()
+        self.stopped = self.stopped or outcome == "stopped"
+        if outcome != "on":
+            control.should_training_stop = True
 
 
-def return_memory() -> None:
-    """Give freed memory back to the system.
-
-    Batches of ever new lengths leave holes that glibc keeps: without this a run of 75 steps grew by two thirds.
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
-        if trim:
-            trim(0)
-
-
-def peak_memory() -> int:
-    """The most memory this process has held so far, in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def train(job: Job, world: World) -> bool:
+def train(job: Job, world: World, judge: Judge | None = None) -> bool:
     """Train a run to its end, or until a person stops it.
+
+    Args:
+        judge: whose score makes a checkpoint the result; None takes the last one.
 
     Returns:
         Whether it was stopped early.
@@ -206,100 +202,126 @@ def train(job: Job, world: World) -> bool:
         QwenlabError: when nothing can be trained.
     """
     recipe, base = runs.recipe_of(job), runs.base_of(job)
-    methods.check(recipe)
+    methods.check(recipe, base)
+    memory.keep_freed()
     world.join(precision.device())
     methods.join(recipe)
     dtype = world.agree(precision.dtype())  # each measures, and close ones may differ
     transformers.set_seed(recipe.seed)
     tokenizer = loading.load_tokenizer(base)
-    encoded = _encode(job, recipe, tokenizer)
-    kept_out = int(len(encoded.samples) * recipe.validation)
-    training, validation = encoded.samples[kept_out:], encoded.samples[:kept_out]
-    lengths = [len(sample.ids) for sample in training]
-    steps = batches.plan(lengths, recipe.epochs, recipe.batch_size, recipe.max_steps, recipe.seed)
-    tokens = [sum(lengths[index] for index in step) for step in steps]
+    encoded = _encode(job, recipe, base, tokenizer, world)
+    training, validation = _divide(len(encoded), recipe)
+    steps, tokens = _plan(recipe, encoded, training)
     job.report(
         "encoded",
         samples=len(training),
-        left_out=encoded.left_out,
-        left_out_zh=encoded.left_out_zh,
-        shortened=encoded.shortened,
-        shortened_zh=encoded.shortened_zh,
+        **encoded.about["remarks"],
         tokens=sum(tokens),
-        trained_tokens=sum(training[index].trained for step in steps for index in step),
+        trained_tokens=sum(encoded.trained[number] for step in steps for number in step),
         steps=len(steps),
+        longest=max(encoded.lengths),
+        longest_answer=max(encoded.trained),
     )
-    _refuse_what_cannot_fit(recipe, base, training, sum(tokens), dtype)
+    _refuse_what_cannot_fit(recipe, base, encoded, sum(tokens), dtype)
     # Before the model is loaded: under ZeRO-3 the arguments make each process load its part only.
-    arguments = _arguments(job, recipe, dtype, len(steps), bool(validation))
+    arguments = _arguments(job, recipe, dtype, len(steps))
     model = _model(job, recipe, base, dtype)
     world.share_cores()
     origin = {"base": base.name, "folder": str(base), **model_folder.fingerprints(base)}
-    reporter = Reporter(job, recipe, world, tokens, origin)
-    pad_id = tokenizer.pad_token_id
-    look = sorted(range(len(validation)), key=lambda index: -len(validation[index].ids))
+    watch = Looks(job, recipe, world, len(steps), loading.LoadedModel(base, tokenizer, model), judge)
+    reporter = Reporter(job, recipe, world, tokens, origin, watch)
+    samples = Planned(encoded, tokenizer.pad_token_id)
     trainer = LabelTrainer(
         world=world,
         micro_batches=batches.share(steps, recipe.at_once, world.rank, world.size),
-        looks=batches.share([look], recipe.at_once, world.rank, world.size),
+        looks=batches.share([validation], recipe.at_once, world.rank, world.size),
         model=model,
         args=arguments,
-        train_dataset=Planned(training, pad_id),
-        eval_dataset=Planned(validation, pad_id) if validation else None,
-        data_collator=lambda samples: batches.collate(samples, pad_id),
+        train_dataset=samples,
+        eval_dataset=samples if validation else None,
+        data_collator=packing.pack,
         callbacks=[reporter],
     )
     trainer.remove_callback(transformers.PrinterCallback)
+    reporter.trainer = trainer
     if not world.first:
         torch.manual_seed(recipe.seed + world.rank)  # all began with the same weights; each drops out its own
-    trainer.train(resume_from_checkpoint=_checkpoint(job, world))
-    if not reporter.stopped:
-        _save(trainer, job, recipe, base, origin)
+    with suppress(looks.EndedError):
+        trainer.train(resume_from_checkpoint=_checkpoint(job, world))
+    chosen = world.agree(watch.best_checkpoint() if world.first else None)
+    if chosen or not reporter.stopped:
+        _save(trainer, job, recipe, base, origin, chosen)
     world.wait()
     return reporter.stopped
 
 
-def _refuse_what_cannot_fit(recipe: Recipe, base: Path, training: list[Encoded], tokens: int, dtype: Any) -> None:
+def _refuse_what_cannot_fit(recipe: Recipe, base: Path, encoded: TokenFile, tokens: int, dtype: Any) -> None:
     """Raise QwenlabError before minutes are spent on a run that would end for want of memory."""
-    machine = Machine.here()
-    if precision.device() == "cuda":
-        machine = Machine(torch.cuda.get_device_properties(0).total_memory, "cuda")
-    machine = replace(machine, number_bytes=dtype.itemsize)
-    longest = max(len(sample.ids) for sample in training)
-    answer = max(sample.trained for sample in training)
+    machine = replace(Machine.measured(), number_bytes=dtype.itemsize)
     config = model_folder.read_config(base)
-    refuse_if_too_big(estimate(config, recipe, tokens, longest, machine, answer=answer), machine)
+    found = estimate(config, recipe, tokens, max(encoded.lengths), machine, answer=max(encoded.trained))
+    refuse_if_too_big(found, machine)
 
 
-def _encode(job: Job, recipe: Recipe, tokenizer: Any) -> EncodedSet:
-    job.report("phase", name="encoding")
+def _encode(job: Job, recipe: Recipe, base: Path, tokenizer: Any, world: World) -> TokenFile:
+    """The run's samples as tokens on disk, written by the first process; a resumed run finds them there."""
+    folder, made_with = job.folder / FOLDER, model_folder.fingerprints(base)["tokenizer"]
+    found = TokenFile.find(folder)
+    if not all(world.everyone(found is not None and found.about["tokenizer"] == made_with)):
+        if world.first:
+            job.report("phase", name="encoding")
+            _write_tokens(job, recipe, tokenizer, made_with)
+            memory.give_back()
+        world.wait()
+        found = TokenFile(folder)
+    assert found is not None
+    return found
+
+
+def _write_tokens(job: Job, recipe: Recipe, tokenizer: Any, made_with: str) -> None:
     samples = [
         sample
         for sample in DataSet.open(job.folder / "data.json").samples
         if sample.broken() or sample.language in recipe.languages
     ]
-    encoded = encode_all(tokenizer, samples, recipe.max_length, recipe.labels, recipe.too_long)
-    if not encoded.samples:
-        first = encoded.left_out[0] if encoded.left_out else ("", "there are none")
-        first_zh = encoded.left_out_zh[0] if encoded.left_out_zh else ("", "没有样本")
-        raise QwenlabError(
-            f"None of the {len(samples)} samples can be trained (the first: {first[0]}: {first[1]}).",
-            "Check the data set, or raise max_length.",
-            zh=(
-                f"{len(samples)} 个样本都无法训练（第一个 {first_zh[0]}：{first_zh[1]}）。",
-                "请检查数据集，或调大“最长样本”。",
-            ),
-        )
-    return encoded
+    seen = EncodedSet()
+    encoded = encode_each(tokenizer, samples, recipe.max_length, recipe.labels, recipe.too_long, seen)
+    if TokenFile.write(job.folder / FOLDER, encoded, lambda: {"tokenizer": made_with, "remarks": seen.remarks()}):
+        return
+    first = seen.left_out[0] if seen.left_out else ("", "there are none")
+    first_zh = seen.left_out_zh[0] if seen.left_out_zh else ("", "没有样本")
+    raise QwenlabError(
+        f"None of the {len(samples)} samples can be trained (the first: {first[0]}: {first[1]}).",
+        "Check the data set, or raise max_length.",
+        zh=(
+            f"{len(samples)} 个样本都无法训练（第一个 {first_zh[0]}：{first_zh[1]}）。",
+            "请检查数据集，或调大“最长样本”。",
+        ),
+    )
+
+
+def _divide(samples: int, recipe: Recipe) -> tuple[list[int], list[int]]:
+    """Numbers of the samples to train on, and of those kept out, which are spread over the whole set."""
+    kept_out = int(samples * recipe.validation)
+    validation = set(random.Random(recipe.seed).sample(range(samples), kept_out))
+    return [number for number in range(samples) if number not in validation], sorted(validation)
+
+
+def _plan(recipe: Recipe, encoded: TokenFile, training: list[int]) -> tuple[list[list[int]], list[int]]:
+    """The numbers of each step's samples, and its tokens."""
+    lengths, openings = ([every[number] for number in training] for every in (encoded.lengths, encoded.openings()))
+    steps = batches.plan(lengths, recipe.epochs, recipe.batch_size, recipe.max_steps, recipe.seed, openings)
+    tokens = [sum(lengths[index] for index in step) for step in steps]
+    return [[training[index] for index in step] for step in steps], tokens
 
 
 def _model(job: Job, recipe: Recipe, base: Path, dtype: torch.dtype) -> Any:
     """The model to train, with what this machine has to make it faster."""
     loaded = methods.load(base, recipe, dtype)
-    for extra in methods.extras(precision.device()):
+    extras = methods.extras(precision.device())
+    for extra in extras:
         job.report("extras", name=extra.name, used=extra.used, reason=extra.reason, reason_zh=extra.reason_zh)
-        if extra.used and extra.name == "flash-attn":
-            loaded.model.set_attn_implementation("flash_attention_2")
+    packing.prepare(loaded.model, any(extra.used for extra in extras if extra.name == "flash-attn"))
     return methods.prepare(loaded, recipe)
 
 
@@ -309,19 +331,19 @@ def _checkpoint(job: Job, world: World) -> str | None:
     Raises:
         QwenlabError: when another machine does not see the first one's checkpoint.
     """
-    found = adapters.last_checkpoint(job.folder)
-    if len(set(world.everyone(found.name if found else ""))) > 1:
+    found = checkpoints.recover(job) if world.first else None
+    name = world.agree(found.name if found else "")
+    chosen = job.folder / adapters.CHECKPOINTS / name
+    if not all(world.everyone(not name or (chosen / adapters.COMPLETE).exists())):
         raise QwenlabError(
             "The machines of this run do not see the same checkpoints.",
             "Put the run's folder on a disk that all of them share, or copy it to each.",
             zh=("参与训练的机器看到的检查点不一致。", "请把训练文件夹放在共享磁盘上，或复制到每台机器。"),
         )
-    return str(found) if found else None
+    return str(chosen) if name else None
 
 
-def _arguments(
-    job: Job, recipe: Recipe, dtype: torch.dtype, steps: int, validate: bool
-) -> transformers.TrainingArguments:
+def _arguments(job: Job, recipe: Recipe, dtype: torch.dtype, steps: int) -> transformers.TrainingArguments:
     return transformers.TrainingArguments(
         output_dir=str(job.folder / adapters.CHECKPOINTS),
         per_device_train_batch_size=recipe.at_once,
@@ -348,10 +370,8 @@ def _arguments(
         liger_kernel_config=methods.LIGER,
         logging_steps=1,
         save_strategy="steps",
-        save_steps=10**9,  # checkpoints come by time
-        save_total_limit=KEEP_CHECKPOINTS,
-        eval_strategy="steps" if validate else "no",
-        eval_steps=max(1, round(steps / max(1.0, recipe.epochs))),
+        save_steps=10**9,  # checkpoints come by time and at looks
+        save_total_limit=None,  # it would delete an old one before the new one is complete
         prediction_loss_only=True,
         remove_unused_columns=False,
         label_names=["labels"],
@@ -361,19 +381,30 @@ def _arguments(
     )
 
 
-def _save(trainer: LabelTrainer, job: Job, recipe: Recipe, base: Path, origin: dict[str, str]) -> None:
-    """Write the adapter or model under a temporary name, then rename: it is there whole or not at all."""
+def _save(
+    trainer: LabelTrainer, job: Job, recipe: Recipe, base: Path, origin: dict[str, str], chosen: Path | None
+) -> None:
+    """Write the adapter or model under a temporary name, then rename: it is there whole or not at all.
+
+    Args:
+        chosen: the checkpoint to take it from; None for the weights as they are.
+    """
     target = job.folder / (adapters.FULL if recipe.method == "full" else adapters.FINISHED)
     staging = target.with_name(f".{target.name}.part")
     if trainer.world.first:
         shutil.rmtree(staging, ignore_errors=True)
     trainer.world.wait()
-    trainer.save_model(str(staging))  # by all: under ZeRO each holds a part of the weights
+    if chosen is None:
+        trainer.save_model(str(staging))  # by all: under ZeRO each holds a part of the weights
+    elif trainer.world.first:
+        looks.copy_weights(chosen, staging)
     if not trainer.world.first:
         return
     (staging / "training_args.bin").unlink(missing_ok=True)
     if recipe.method == "full":
         methods.carry(base, staging)
     files.write_json(staging / adapters.ORIGIN, origin)
+    files.sync_tree(staging)
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
+    files.sync_folder(target.parent)

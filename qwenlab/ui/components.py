@@ -98,6 +98,16 @@ def table(
     )
 
 
+def fold(name: str, words: object, inner: object) -> Html:
+    """A part that is folded until a person opens it; `name` tells it from others when it is drawn anew."""
+    return Html(f'<details data-fold="{escape(name)}"><summary>{escape(words)}</summary>{inner}</details>')
+
+
+def goto(tab: str, words: object) -> Html:
+    """A button that opens another tab."""
+    return Html(f'<button type="button" data-goto="{tab}">{escape(words)}</button> ')
+
+
 def duration(t: Translator, seconds: float) -> str:
     """Seconds as a person says them: 12 s, 3 min, 2 h 5 min."""
     whole = max(0, round(seconds))

@@ -17,13 +17,12 @@ from qwenlab.jobs import Job
 from qwenlab.models import adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.ui import export_view, ladder, suites
-from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
+from qwenlab.ui.components import NOTHING, Html, escape, goto, listen, notice, poll
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.ladder import Ladder
 from qwenlab.ui.live import LIVE
 from qwenlab.ui.roster import Entrant
 from qwenlab.ui.texts import Translator
-from qwenlab.ui.training_view import goto
 
 FORMS = ("gguf", "gptq")
 FORM_WORDS = {"gguf": "export_format_gguf", "gptq": "export_format_gptq"}

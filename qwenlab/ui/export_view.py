@@ -18,10 +18,21 @@ from qwenlab.jobs import Job
 from qwenlab.models import adapters
 from qwenlab.training import runs
 from qwenlab.ui import suites
-from qwenlab.ui.components import NOTHING, Html, badge, ended_words, error_words, escape, notice, progress_bar, table
+from qwenlab.ui.components import (
+    NOTHING,
+    Html,
+    badge,
+    ended_words,
+    error_words,
+    escape,
+    goto,
+    notice,
+    progress_bar,
+    table,
+)
 from qwenlab.ui.ladder import Export, Ladder, adapter_time, started, verb_of
 from qwenlab.ui.texts import Translator
-from qwenlab.ui.training_view import KILL_AFTER, goto, log_fold, model_title, stop_waits
+from qwenlab.ui.training_view import KILL_AFTER, log_fold, model_title, stop_waits
 
 KINDS = {"gguf": "GGUF", "gptq": "GPTQ"}
 MEASURES = ("strict", "usable", "field_accuracy", "document_exact")

@@ -12,6 +12,7 @@ from qwenlab.conversations.dataset import data_sets
 from qwenlab.conversations.document import Document
 from qwenlab.jobs import Job
 from qwenlab.models import catalogue
+from qwenlab.ui.counted import Counted
 from qwenlab.workspace import Workspace
 
 
@@ -38,17 +39,20 @@ class Lab:
         workspace: where everything lives.
         model: the model to begin with, from the command line.
         listen: whether other machines may reach the page.
+        counted: how long the samples of the open data set are.
     """
 
     workspace: Workspace
     model: str = ""
     listen: bool = False
     choices: Choices = field(init=False)
+    counted: Counted = field(init=False, repr=False)
     _documents: list[Document] = field(default_factory=list, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __post_init__(self) -> None:
         self.choices = self._read_choices()
+        self.counted = Counted(self.workspace)
         if self.model:
             self.choices = replace(self.choices, model=self.model)
 

@@ -1,4 +1,4 @@
-"""The loss curve of a run, or of several overlaid: a line plot as SVG, in the page's colours, light and dark."""
+"""The loss curve of a run, or of several overlaid, and its scores: line plots as SVG, in the page's colours."""
 
 from __future__ import annotations
 
@@ -52,6 +52,38 @@ def loss_curve(losses: Mapping[int, float], validation: Mapping[int, float], t: 
     )
     head = f"<b>{escape(t('train_curve'))}</b>{_legend(bool(smooth), bool(kept_out), t)}"
     return plot.drawn(head, lines + hover + dots, t("train_curve"))
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One score in a plot: at which step, 0..100, what the mouse is told, and whether it is the best."""
+
+    step: int
+    value: float
+    words: str
+    best: bool = False
+
+
+def score_curve(spots: Sequence[Spot], steps: tuple[int, int], mark: str, t: Translator) -> Html:
+    """A small plot of scores under the loss curve, along the same steps.
+
+    Args:
+        steps: the first and the last of the axis.
+        mark: what stands beside the best score.
+    """
+    plot = _Plot(*steps, 100, (0, 50, 100))
+    line = _path([(spot.step, spot.value) for spot in spots], plot.x, plot.y)
+    inside, words = f'<path class="each pale" d="{line}"/>', ""
+    for spot in spots:
+        x, y = plot.x(spot.step), plot.y(spot.value)
+        kind = "score best" if spot.best else "score"
+        inside += f'<path class="{kind}" d="M{x} {y}h0.01"><title>{escape(spot.words)}</title></path>'
+        if spot.best:
+            side = "right:calc({:.1f}% + 10px)" if x > 500 else "left:calc({:.1f}% + 10px)"
+            place = side.format(100 - x / 10 if x > 500 else x / 10)
+            words += f'<span class="mark" style="{place};bottom:{100 - y / 10:.1f}%">{escape(mark)}</span>'
+    title = f'<b title="{escape(t("looks_score_about"))}">{escape(t("looks_score"))}</b>'
+    return plot.drawn(title, inside, t("looks_score"), words, "curve small")
 
 
 @dataclass(frozen=True)
@@ -163,7 +195,7 @@ class _Plot:
         """From the top."""
         return round(1000 - min(loss, self.top) / self.top * 1000, 1)
 
-    def drawn(self, legend: str, inside: str, title: str, words: str = "") -> Html:
+    def drawn(self, legend: str, inside: str, title: str, words: str = "", kind: str = "curve") -> Html:
         """Legend, lines and the words on the axes."""
         y = self.y
         grid = "".join(f'<line class="grid" x1="0" x2="1000" y1="{y(tick)}" y2="{y(tick)}"/>' for tick in self.ticks)
@@ -175,7 +207,7 @@ class _Plot:
             for step in _marks(self.first, self.last)
         )
         return Html(
-            f'<div class="legend">{legend}</div><div class="curve"><svg viewBox="0 0 1000 1000" '
+            f'<div class="legend">{legend}</div><div class="{kind}"><svg viewBox="0 0 1000 1000" '
             f'preserveAspectRatio="none" role="img" aria-label="{escape(title)}">{grid}{inside}</svg>{words}</div>'
         )
 

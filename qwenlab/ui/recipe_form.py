@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from qwenlab.ui.texts import Translator
 SECTIONS: dict[str, tuple[str, ...]] = {
     "train_section_learning": (
         *("epochs", "max_steps", "learning_rate", "schedule", "warmup", "batch_size", "weight_decay"),
-        *("validation", "patience", "seed"),
+        *("validation", "looks", "look_cases", "patience", "seed"),
     ),
     "train_section_adapter": ("method", "target", "rank", "alpha", "dropout"),
     "train_section_data": ("languages", "labels", "max_length", "too_long"),
@@ -64,7 +65,11 @@ class FormField:
         return t(key, help=self.help, low=number(self.low), high=number(self.high))
 
 
-def form_fields(language: Language, leave_out: Sequence[str] = ("model", "data")) -> list[FormField]:
+ELSEWHERE = ("model", "data", "suite")
+"""Settings that are chosen outside the sections."""
+
+
+def form_fields(language: Language, leave_out: Sequence[str] = ELSEWHERE) -> list[FormField]:
     """The recipe's settings in their order, with titles, help and limits from their declaration."""
     return [_form_field(name, language) for name in Recipe.model_fields if name not in leave_out]
 
@@ -137,6 +142,8 @@ def value_words(value: Any, t: Translator) -> str:
     """A setting's value as a person reads it."""
     if isinstance(value, list):
         return speaks(value, t) if value else t("train_none_named")
+    if value == "":
+        return t("looks_none_short")
     return number(value) if isinstance(value, int | float) else str(value)
 
 
@@ -159,6 +166,29 @@ def refilled(
     """The form after its preset's values went from `before` to `now`: what was changed by hand stays."""
     pairs = zip(fields, typed, strict=True)
     return [now[field.name] if value == before[field.name] else value for field, value in pairs]
+
+
+def settled(fields: Sequence[FormField], typed: Sequence[Any], key: str) -> list[Any]:
+    """The form after a click on a button that puts values into it: "set:" and the values as JSON.
+
+    What the form could not hold is left as it is.
+    """
+    what, _, text = key.partition(":")
+    try:
+        changes = json.loads(text) if what == "set" else {}
+    except ValueError:
+        changes = {}
+
+    def allowed(field: FormField, value: Any) -> bool:
+        if field.kind in ("number", "whole"):
+            return isinstance(value, int | float) and math.isfinite(value) and field.fits(value)
+        return value in field.choices
+
+    pairs = zip(fields, typed, strict=True)
+    return [
+        changes[field.name] if field.name in changes and allowed(field, changes[field.name]) else value
+        for field, value in pairs
+    ]
 
 
 def preset_lines(

@@ -17,7 +17,9 @@ from qwenlab.models import adapters
 from qwenlab.training import runs
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
+from qwenlab.ui import look_view
 from qwenlab.ui.components import NOTHING, Html, duration, escape, table
+from qwenlab.ui.learned_from import SHOWN_DIGITS, fingerprint
 from qwenlab.ui.loss_curve import Curve, loss_curves, loss_words
 from qwenlab.ui.recipe_form import form_fields, value_words
 from qwenlab.ui.texts import Translator
@@ -52,7 +54,7 @@ class Side:
             recipe = runs.recipe_of(job)
         except QwenlabError:
             recipe = None
-        return cls(letter, job, progress, recipe, _fingerprint(job.folder / "data.json"))
+        return cls(letter, job, progress, recipe, fingerprint(job.folder / "data.json"))
 
 
 def comparison(workspace: Workspace, jobs: Sequence[Job], readers: Readers, t: Translator) -> Html:
@@ -95,6 +97,7 @@ def facts(sides: Sequence[Side], t: Translator) -> Html:
         ("train_col_loss", lambda one: _loss(list(one.progress.losses.values())[-1:])),
         ("train_row_validation", lambda one: _loss(list(one.progress.validation.values())[-1:])),
         ("train_row_best_validation", lambda one: _loss(one.progress.validation.values())),
+        ("looks_row_best", lambda one: look_view.best_words(one.progress, t) or NONE),
         ("train_row_time", lambda one: duration(t, one.progress.seconds) if one.progress.seconds else NONE),
         ("train_col_when", lambda one: when(one.job)),
     ]
@@ -105,23 +108,11 @@ def _version(side: Side, first: Side, t: Translator) -> object:
     """By what is in the run's copy of the data: the same file name does not make it the same."""
     if not side.data:
         return NONE
-    version = side.data[:6]
+    version = side.data[:SHOWN_DIGITS]
     if side is first or not first.data:
         return version
     key = "train_version_same" if side.data == first.data else "train_version_other"
     return t(key, version=version, letter=first.letter)
-
-
-def _fingerprint(path: Path) -> str:
-    try:
-        return _sha256(path, path.stat().st_mtime_ns)
-    except OSError:
-        return ""
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, _changed: int) -> str:
-    return files.sha256(path)
 
 
 def _loss(losses: Iterable[float]) -> object:

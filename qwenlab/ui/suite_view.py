@@ -191,7 +191,10 @@ def _leaks(result: Result, t: Translator) -> Html:
     if not result.leaked:
         return NOTHING
     passed = "; ".join(f"{one.name}: {one.summary.leaked_passed}" for one in result.contestants if one.summary.leaked)
-    return notice("warn", t("test_leaked", number=len(result.leaked)), t("test_leaked_passed", passed=passed))
+    remedy = t("test_leaked_passed", passed=passed)
+    if result.leaked >= result.suite.by_id.keys():
+        remedy += " " + t("test_leaked_none_left")
+    return notice("warn", t("test_leaked", number=len(result.leaked)), remedy)
 
 
 def _fields(result: Result, t: Translator) -> Html:

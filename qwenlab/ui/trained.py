@@ -12,10 +12,14 @@ from qwenlab.conversations.document import Document
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.models import catalogue
+from qwenlab.models import folder as model_folder
 from qwenlab.training import preview
 from qwenlab.training import recipe as recipes
+from qwenlab.training.estimate import Machine
+from qwenlab.training.forecast import forecast, pace
+from qwenlab.training.preview import Lengths
 from qwenlab.ui import trained_view
-from qwenlab.ui.background import Background, Progress
+from qwenlab.ui.background import Task
 from qwenlab.ui.components import Html, error_words, listen, notice
 from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
@@ -30,26 +34,22 @@ class Trained:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._loading = Background()
-        self._counting = Background()
         self._viewed: tuple[Any, ...] = (None,)
-        self._known: preview.Known = {}
-        self._known_for: Any = None
 
     def tokens(self, sample: Sample | None, t: Translator) -> Html:
         """The tokens of a sample, or that the vocabulary is being read."""
         if sample is None:
             return trained_view.tokens(None, t)
+        model = self.lab.model_name()
         try:
-            tokenizer = self._tokenizer()
+            tokenizer = self.lab.counted.tokenizer(model)
         except QwenlabError as error:
             return _error(error, t)
         if tokenizer is None:
             return trained_view.waiting(t)
-        model = self.lab.model_name()
         # Many looks, one sample: only the first computes.
         if self._viewed[0] is not sample or self._viewed[1] is not tokenizer:
-            recipe, languages = self._recipe(model), catalogue.languages(model)
+            recipe, languages = _recipe(model), catalogue.languages(model)
             view = preview.token_view(sample, tokenizer, recipe.max_length, languages, recipe.labels, recipe.too_long)
             self._viewed = (sample, tokenizer, view)
         return trained_view.tokens(self._viewed[2], t, _title(model))
@@ -58,48 +58,28 @@ class Trained:
         """How long the samples of the set are, or how far the counting is."""
         if document is None:
             return trained_view.tokens(None, t)
+        model = self.lab.model_name()
         try:
-            tokenizer = self._tokenizer()
+            found = self.lab.counted.look(document, model)
+            if found is None:
+                return trained_view.waiting(t)
+            if isinstance(found, Task):
+                return trained_view.waiting(t, found.done, found.all or len(document.samples))
+            return self._lengths(*found, model, t)
         except QwenlabError as error:
             return _error(error, t)
-        if tokenizer is None:
-            return trained_view.waiting(t)
-        model = self.lab.model_name()
-        key = (document.dataset.path, document.revision, id(document), id(tokenizer))
-        task = self._counting.look(key, lambda progress: self._count(document, tokenizer, model, progress))
-        if isinstance(task.error, QwenlabError):
-            return _error(task.error, t)
-        if task.error is not None:
-            raise task.error
-        if not task.finished:
-            return trained_view.waiting(t, task.done, task.all or len(document.samples))
-        return trained_view.lengths(task.result[0], t, task.result[1])
 
-    def _count(self, document: Document, tokenizer: Any, model: str, progress: Progress) -> Any:
-        with document.lock:
-            samples = list(document.samples)
-        recipe = self._recipe(model)
-        if self._known_for is not tokenizer:
-            self._known, self._known_for = {}, tokenizer
-        languages = catalogue.languages(model)
-        stats = preview.lengths(samples, tokenizer, recipe.max_length, progress, languages, self._known)
-        workspace = self.lab.workspace
-        expected = preview.expected_seconds(workspace, model, stats.tokens, recipe.epochs) if stats.tokens else None
-        return stats, expected
+    def _lengths(self, counted: Lengths, machine: Machine, model: str, t: Translator) -> Html:
+        recipe, workspace = _recipe(model), self.lab.workspace
+        config = model_folder.read_config(catalogue.locate(workspace, model))
+        expected = forecast(recipe, counted, config, machine, pace(workspace, model, machine))
+        stats = counted.within(recipe.max_length, catalogue.languages(model), recipe.too_long)
+        return trained_view.lengths(stats, t, expected if stats.tokens else None, recipe.epochs)
 
-    def _tokenizer(self) -> Any:
-        """The chosen model's tokenizer; None while it is being read. Raises QwenlabError when it cannot be."""
-        workspace, model = self.lab.workspace, self.lab.model_name()
-        if preview.is_loaded(workspace, model):
-            return preview.tokenizer_for(workspace, model)
-        key = preview.tokenizer_key(workspace, model)
-        task = self._loading.look(key, lambda _: preview.tokenizer_for(workspace, model))
-        if task.error is not None:
-            raise task.error
-        return task.result
 
-    def _recipe(self, model: str) -> recipes.Recipe:
-        return recipes.read(recipes.recommended(model))
+def _recipe(model: str) -> recipes.Recipe:
+    """The recipe that the Train tab begins with."""
+    return recipes.read({"model": model, **recipes.recommended(model)})
 
 
 def _title(model: str) -> str:

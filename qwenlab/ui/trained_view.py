@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from qwenlab.training.preview import Expected, Lengths, SampleLength, TokenPiece, TokenView
+from qwenlab.training.forecast import Forecast
+from qwenlab.training.preview import Lengths, SampleLength, TokenPiece, TokenView
 from qwenlab.ui.components import NOTHING, Html, duration, escape, notice, progress_bar
 from qwenlab.ui.texts import Translator
 
@@ -78,11 +79,11 @@ def _left_out(view: TokenView, t: Translator) -> Html:
 # --- a whole set -----------------------------------------------------------------------------------------
 
 
-def lengths(stats: Lengths, t: Translator, expected: Expected | None = None) -> Html:
+def lengths(stats: Lengths, t: Translator, expected: Forecast | None = None, epochs: float = 1.0) -> Html:
     """How long the samples are, how much of them is trained, what is left out, and how long training takes.
 
     Args:
-        expected: the time that `stats.tokens` take; None leaves it out.
+        expected: what training takes, in so many epochs; None leaves it out.
     """
     head = ""
     if not stats.samples:
@@ -90,12 +91,11 @@ def lengths(stats: Lengths, t: Translator, expected: Expected | None = None) -> 
     if stats.estimated:
         words = t("trained_about", measured=f"{stats.measured:,}", all=f"{stats.all:,}")
         head += f'<p class="quiet">{escape(words)}</p>'
-    return Html(
-        f'<div class="trained">{head}{_facts(stats, expected, t)}{_histogram(stats, t)}{_missing(stats, t)}</div>'
-    )
+    facts = _facts(stats, expected, epochs, t)
+    return Html(f'<div class="trained">{head}{facts}{_histogram(stats, t)}{_missing(stats, t)}</div>')
 
 
-def _facts(stats: Lengths, expected: Expected | None, t: Translator) -> str:
+def _facts(stats: Lengths, expected: Forecast | None, epochs: float, t: Translator) -> str:
     if not stats.samples:
         return ""
     about = "≈ " if stats.estimated else ""
@@ -109,8 +109,9 @@ def _facts(stats: Lengths, expected: Expected | None, t: Translator) -> str:
     note = ""
     if expected is not None:
         facts.append((duration(t, expected.seconds), t("trained_fact_time")))
-        said = {"epochs": f"{expected.epochs:g}", "speed": f"{expected.tokens_per_s:,.0f}"}
-        judged = t("trained_time_run", run=expected.run, **said) if expected.run else t("trained_time_guess", **said)
+        said = {"epochs": f"{epochs:g}", "speed": f"{expected.pace.tokens_per_s:,.0f}"}
+        run = expected.pace.run
+        judged = t("trained_time_run", run=run, **said) if run else t("trained_time_guess", **said)
         note = f'<p class="quiet">{escape(t("trained_fact_time"))}: {escape(judged)}</p>'
     shown = "".join(f"<div><b>{escape(value)}</b> <span>{escape(words)}</span></div>" for value, words in facts)
     return f'<div class="sums">{shown}</div>{note}'

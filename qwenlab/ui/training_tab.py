@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
 
-from qwenlab.conversations.dataset import keep_version, shipped
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import selection
 from qwenlab.jobs import Job
+from qwenlab.models import catalogue
 from qwenlab.training import recipe as recipes
 from qwenlab.training import runs
 from qwenlab.training.queue import Queue
 from qwenlab.ui import roster, run_compare, run_queue, training_view
 from qwenlab.ui.components import NOTHING, listen, poll
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.learned_from import LearnedFrom
 from qwenlab.ui.live import LIVE
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_form import form_part
@@ -24,12 +27,14 @@ from qwenlab.ui.training_view import Readers
 
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
-    readers, queue = Readers(), Queue(lab.workspace)
-    shown, ticked = gr.State(""), gr.State([])
+    readers, queue, learned_from = Readers(), Queue(lab.workspace), LearnedFrom(lab)
+    shown, ticked, opened = gr.State(""), gr.State([]), gr.State(False)
+    if isinstance(Context.block, gr.Tab):
+        listen(Context.block.select, lambda: True, t, None, opened)
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             model = model_part(lab, t)
-            form = form_part(lab, queue, readers, model, t)
+            form = form_part(lab, queue, readers, model, opened, t)
         with gr.Column(scale=3, min_width=320):
             picture = gr.HTML(**LIVE)
             with gr.Row():
@@ -52,7 +57,7 @@ def build(lab: Lab, t: Translator) -> None:
         over = progress.state in ("stopped", "failed", "interrupted")
         queued = any(one.id == job.id for one in queue.waiting())
         return (
-            training_view.run_view(job, progress, t, roster.of_run(lab, job)),
+            training_view.run_view(job, progress, t, roster.of_run(lab, job), learned_from),
             gr.update(visible=running and waits is None),
             gr.update(visible=over and not queued, value=t("train_resume_after" if busy else "train_resume")),
             gr.update(visible=running and waits is not None and waits > training_view.KILL_AFTER),
@@ -123,7 +128,8 @@ def start_run(lab: Lab, queue: Queue, values: dict[str, Any], t: Translator, aft
         after: whether it may wait for the run in progress. It learns from the data as they are now.
 
     Raises:
-        QwenlabError: no data, a file that another program changed, a run in progress, or a model that is not here.
+        QwenlabError: no data, a file that another program changed, a run in progress, a model that is not here, or a
+            test that cannot decide.
     """
     busy = queue.running()
     if busy is not None and not after:
@@ -136,10 +142,9 @@ def start_run(lab: Lab, queue: Queue, values: dict[str, Any], t: Translator, aft
         document.save()
         if document.dataset.path != before:
             lab.saved_as(document)
-    if not shipped(document.dataset.path):
-        keep_version(document.dataset.path)
     recipe = recipes.read({**values, "model": lab.model_name(), "data": str(document.dataset.path)})
-    job = runs.create(lab.workspace, recipe)
+    suite = selection.deciding(lab.workspace, recipe.suite, recipe.languages or catalogue.languages(recipe.model))
+    job = runs.create(lab.workspace, recipe, suite.to_json() if suite else None)
     if after:
         queue.add(job)
         queue.start_next()  # the run in progress may have ended meanwhile

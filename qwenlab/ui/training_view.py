@@ -14,6 +14,7 @@ from qwenlab.models import adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import Progress
+from qwenlab.ui import look_view, run_details
 from qwenlab.ui.components import (
     NOTHING,
     Html,
@@ -22,12 +23,14 @@ from qwenlab.ui.components import (
     ended_words,
     error_words,
     escape,
+    fold,
+    goto,
     notice,
     progress_bar,
     table,
 )
+from qwenlab.ui.learned_from import LearnedFrom
 from qwenlab.ui.loss_curve import loss_curve, loss_words
-from qwenlab.ui.recipe_form import form_fields, value_words
 from qwenlab.ui.roster import Entrant
 from qwenlab.ui.texts import Translator
 
@@ -40,7 +43,7 @@ STATE_KINDS: dict[State, str] = {
     "interrupted": "warn",
 }
 LISTED_RUNS = 30
-PHASES = {"loading": "train_phase_loading", "encoding": "train_phase_encoding"}
+PHASES = {"encoding": "train_phase_encoding", "model": "train_phase_model"}
 KILL_AFTER = 10.0
 """Seconds a person waits for a worker to stop before it can be ended at once."""
 
@@ -61,11 +64,18 @@ class Readers:
 # --- one run ---------------------------------------------------------------------------------------------
 
 
-def run_view(job: Job, progress: Progress, t: Translator, kept: Sequence[Entrant] = ()) -> Html:
+def run_view(
+    job: Job,
+    progress: Progress,
+    t: Translator,
+    kept: Sequence[Entrant] = (),
+    learned_from: LearnedFrom | None = None,
+) -> Html:
     """Everything about one run, read from its folder.
 
     Args:
         kept: its finished adapter and its checkpoints, as they can be asked.
+        learned_from: knows what its data have become; None leaves that out.
     """
     try:
         recipe = runs.recipe_of(job)
@@ -76,11 +86,23 @@ def run_view(job: Job, progress: Progress, t: Translator, kept: Sequence[Entrant
         f'<span class="quiet">{escape(model_title(recipe.model))}, {escape(Path(recipe.data).name)}, '
         f"{escape(when(job))}</span></div>"
     )
+    head += _damaged(progress, t)
     curve = loss_curve(progress.losses, progress.validation, t) if len(progress.losses) > 1 else NOTHING
-    return Html(
-        f'<div class="run">{head}{_bar(job, progress, t)}{_ending(job, progress, t)}{_facts(progress, t)}{curve}'
-        f"{_kept(kept, t)}{_left_out(progress, t)}{_settings(recipe, t)}{log_fold(job, t)}</div>"
+    parts = (
+        _bar(job, progress, recipe, t),
+        _ending(job, progress, t),
+        _facts(progress, t),
+        curve,
+        look_view.scores(progress, t),
+        learned_from.line(job, recipe, t) if learned_from else NOTHING,
+        _kept(kept, t),
+        run_details.left_out(progress, t),
+        run_details.rate_fold(progress.learning_rates, t),
+        run_details.settings(recipe, progress, t),
+        run_details.of_run(job, recipe, t),
+        log_fold(job, t),
     )
+    return Html(f'<div class="run">{head}{"".join(parts)}</div>')
 
 
 def no_run(t: Translator) -> Html:
@@ -101,10 +123,16 @@ def model_title(model: str) -> str:
 
 def when(job: Job) -> str:
     """When the job was last started, local time."""
+    at = _started(job)
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) if at else ""
+
+
+def _started(job: Job) -> float:
+    """When the job was last started, in seconds since the epoch; 0 when that is not known."""
     try:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(files.read_json(job.folder / "job.json")["started"]))
-    except (QwenlabError, KeyError, TypeError):
-        return ""
+        return float(files.read_json(job.folder / "job.json")["started"])
+    except (QwenlabError, KeyError, TypeError, ValueError):
+        return 0.0
 
 
 def stop_waits(job: Job) -> float | None:
@@ -115,38 +143,52 @@ def stop_waits(job: Job) -> float | None:
         return None
 
 
-def _bar(job: Job, progress: Progress, t: Translator) -> Html:
+def _bar(job: Job, progress: Progress, recipe: Recipe, t: Translator) -> Html:
     total = progress.total
     fraction = progress.step / total if total and progress.step else None
     if progress.state != "running":
+        if not total:
+            return NOTHING
         words = t("train_done_steps", step=progress.step, total=total)
         if progress.seconds:
             words = t("train_took", words=words, time=duration(t, progress.seconds))
         kind = {"finished": "ok", "failed": "bad"}.get(progress.state, "none")
         return progress_bar(t, fraction or 0.0, words, kind=kind)
+    heard = progress.heard >= _started(job)  # else all that is known is from before a resume
     if stop_waits(job) is not None:
-        return progress_bar(t, fraction, t("train_phase_stopping", step=progress.step, total=total))
-    if progress.phase == "training":
-        words = t("train_phase_training", step=progress.step, total=total)
-        return progress_bar(t, fraction, words, progress.eta_seconds)
-    return progress_bar(t, fraction, t(PHASES.get(progress.phase, "train_phase_waiting")))
+        words = t("train_phase_stopping", step=progress.step, total=total) if total else t("train_phase_ending")
+        return progress_bar(t, fraction, words)
+    if recipe.machines > 1 and (not heard or progress.phase == "loading"):
+        return Html(progress_bar(t, None, t("train_phase_machines")) + run_details.other_machines(job, recipe, t))
+    if progress.asking[1]:
+        done, number = progress.asking
+        return progress_bar(t, fraction, t("looks_phase", done=done, number=number))
+    phase = progress.phase if heard else ""
+    words = t("train_phase_training", step=progress.step, total=total)
+    if phase != "training":
+        words = t(PHASES.get(phase, "train_phase_waiting"))
+    return progress_bar(t, fraction, words, progress.eta_seconds)
 
 
 def _facts(progress: Progress, t: Translator) -> Html:
-    loss = progress.losses.get(progress.step)
+    loss, kept_out = progress.losses.get(progress.step), list(progress.validation.values())
+    rate = progress.learning_rates.get(progress.step)
     facts = [
         ("train_fact_loss", loss_words(loss) if loss is not None else "", t("train_fact_loss_about")),
+        ("train_fact_validation", loss_words(kept_out[-1]) if kept_out else "", t("train_fact_validation_about")),
         ("train_fact_speed", f"{progress.tokens_per_s:,.0f}" if progress.tokens_per_s else "", ""),
         ("train_fact_memory", f"{progress.memory_bytes / 1e9:.1f} GB" if progress.memory_bytes else "", ""),
+        ("train_fact_rate", run_details.rate_words(rate) if rate else "", t("train_fact_rate_about")),
         ("train_fact_samples", f"{progress.samples:,}" if progress.samples else "", ""),
         ("train_fact_tokens", f"{progress.tokens:,}" if progress.tokens else "", ""),
     ]
+    best = look_view.best_fact(progress, t)
     shown = "".join(
         f'<div title="{escape(about)}"><b>{escape(value)}</b> <span>{escape(t(key))}</span></div>'
         for key, value, about in facts
         if value
     )
-    return Html(f'<div class="facts">{shown}</div>') if shown else NOTHING
+    return Html(f'<div class="facts">{best}{shown}</div>') if shown or best else NOTHING
 
 
 def _ending(job: Job, progress: Progress, t: Translator) -> Html:
@@ -154,7 +196,8 @@ def _ending(job: Job, progress: Progress, t: Translator) -> Html:
     if progress.state == "finished":
         buttons = goto("tab_compare", t("train_next_compare")) + goto("tab_test", t("train_next_test"))
         buttons += goto("tab_export", t("train_next_export"))
-        return notice("ok", t("train_finished"), Html(f"{escape(t('train_finished_next'))} {buttons}"))
+        words = f"{escape(_early(progress, t))} {escape(t('train_finished_next'))} {buttons}"
+        return notice("ok", t("train_finished"), Html(words.strip()))
     if progress.state == "failed":
         reason, remedy = ended_words(vars(progress), t)
         return notice("bad", reason or t("train_failed"), remedy)
@@ -163,23 +206,31 @@ def _ending(job: Job, progress: Progress, t: Translator) -> Html:
         keys = ("train_stopped", "train_stopped_do") if saved else ("train_stopped_early", "train_stopped_early_do")
         return notice("warn", t(keys[0]), t(keys[1]))
     if progress.state == "interrupted":
+        likely = " ".join(ended_words(vars(progress), t)).strip()
         if saved is None:
-            return notice("warn", t("train_interrupted"), t("train_interrupted_start"))
+            return notice("warn", t("train_interrupted"), f"{t('train_interrupted_start')} {likely}")
         step = saved.name.rpartition("-")[2]
-        return notice("warn", t("train_interrupted"), t("train_interrupted_do", step=step))
+        return notice("warn", t("train_interrupted"), f"{t('train_interrupted_do', step=step)} {likely}")
     if (stop_waits(job) or 0) > KILL_AFTER:
         return notice("warn", t("train_kill_about"))
     return NOTHING
 
 
-def goto(tab: str, words: str) -> str:
-    """A button that opens another tab."""
-    return f'<button type="button" data-goto="{tab}">{escape(words)}</button> '
+def _early(progress: Progress, t: Translator) -> str:
+    """Why a run ended before its last step; "" for one that did not."""
+    early = progress.early_stop
+    if not early:
+        return ""
+    scored = early.get("by") == "score"
+    best = f"{100 * early['best']:.0f} %" if scored else loss_words(early["best"])
+    key = "train_early_score" if scored else "train_early_loss"
+    return t(key, step=early["step"], total=progress.total, looks=early["looks"], best=best)
 
 
-def fold(name: str, words: str, inner: str) -> Html:
-    """A part that is folded until a person opens it."""
-    return Html(f'<details data-fold="{escape(name)}"><summary>{escape(words)}</summary>{inner}</details>')
+def _damaged(progress: Progress, t: Translator) -> Html:
+    """What the last resume found broken on the disk, and what it did."""
+    words = progress.damaged_zh if t.language == "zh" else progress.damaged
+    return notice("warn", words, t("train_damaged_do")) if words else NOTHING
 
 
 def log_fold(job: Job, t: Translator) -> Html:
@@ -196,20 +247,6 @@ def _kept(kept: Sequence[Entrant], t: Translator) -> Html:
     return fold("kept", t("train_kept", number=len(kept)), inner)
 
 
-def _left_out(progress: Progress, t: Translator) -> Html:
-    if not progress.left_out:
-        return NOTHING
-    left_out = progress.left_out_zh if t.language == "zh" else progress.left_out
-    rows = table([t("train_left_out_name"), t("train_left_out_why")], left_out)
-    return fold("left_out", t("train_left_out", number=len(progress.left_out)), rows)
-
-
-def _settings(recipe: Recipe, t: Translator) -> Html:
-    values = recipe.model_dump()
-    rows = [(field.title, value_words(values[field.name], t)) for field in form_fields(t.language, ())]
-    return fold("settings", t("train_settings"), table(["", ""], rows))
-
-
 # --- all runs --------------------------------------------------------------------------------------------
 
 
@@ -223,7 +260,7 @@ def runs_table(
     """
     if not jobs:
         return NOTHING
-    heads = (
+    heads: tuple[str, ...] = (
         *("train_col_run", "train_col_state", "train_col_model"),
         *("train_col_steps", "train_col_loss", "train_col_when"),
     )
@@ -232,7 +269,12 @@ def runs_table(
         [_tick(job, job.id in ticked, len(ticked) >= most, t), *_run_row(job, readers.look(job), job.id == shown, t)]
         for job in listed
     ]
-    drawn = table(["", *(t(key) for key in heads)], rows, (4, 5), [f"show:{job.id}" for job in listed])
+    numbers = [4, 5]
+    if any(readers.look(job).best for job in listed):
+        heads, numbers = (*heads[:-2], "looks_col_loss", "looks_col_score", heads[-1]), [4, 5, 6]
+        for row, job in zip(rows, listed, strict=True):
+            row[-1:] = [look_view.best_score(readers.look(job)), when(job).partition("-")[2]]  # as wide as without
+    drawn = table(["", *(t(key) for key in heads)], rows, numbers, [f"show:{job.id}" for job in listed])
     older = len(jobs) - LISTED_RUNS
     more = f'<p class="quiet">{escape(t("train_more_runs", number=older))}</p>' if older > 0 else ""
     hint = f'<span class="quiet">{escape(t("train_tick"))}</span>' if len(jobs) > 1 else ""
@@ -252,7 +294,7 @@ def _tick(job: Job, ticked: bool, full: bool, t: Translator) -> Html:
 
 def _run_row(job: Job, progress: Progress, shown: bool, t: Translator) -> list[object]:
     try:
-        model = model_title(runs.recipe_of(job).model)
+        model = Path(runs.recipe_of(job).model).name
     except QwenlabError:
         model = "?"
     name = f"<b>{escape(job.id)}</b>" if shown else escape(job.id)
@@ -260,4 +302,5 @@ def _run_row(job: Job, progress: Progress, shown: bool, t: Translator) -> list[o
     loss = progress.losses.get(progress.step)
     steps = f"{progress.step:,} / {progress.total:,}" if progress.total else ""
     state = state_badge(progress.state, t)
-    return [button, state, model, steps, "" if loss is None else loss_words(loss), when(job)]
+    shortly = when(job).partition("-")[2]  # the year would push the column out of sight
+    return [button, state, model, steps, "" if loss is None else loss_words(loss), shortly]

@@ -34,17 +34,27 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
     assert "Hello from the browser test" in DataSet.open(own).samples[0].turns[1].text
     visit.shoot("en-data")
 
-    # Train: two steps, then close the page and open it again
+    # Train: the page says what it takes; start, close the page, open it again, stop, resume
     visit.open_tab("Train")
     page.get_by_role("button", name="Advanced").click()
-    for label, value in {"Most steps": "2", "Batch size": "2", "Micro-batch": "2"}.items():
+    for label, value in {"Most steps": "12", "Batch size": "2", "Micro-batch": "2"}.items():
         page.get_by_label(label).fill(value)
+    expect(page.get_by_text("12 steps of 2 samples each")).to_be_visible()
+    expect(page.get_by_text(re.compile("needs about .* GB"))).to_be_visible(timeout=2 * MINUTES)
+    visit.shoot("en-train-form")
     page.get_by_role("button", name="Start training").click()
-    expect(page.locator("#context")).to_contain_text(re.compile("running|finished"))
-    page.reload()
+    expect(page.get_by_text("Training: step").first).to_be_visible(timeout=2 * MINUTES)
+    address = page.url
+    page.goto("about:blank")
+    page.wait_for_timeout(3000)
+    page.goto(address)
     page.get_by_role("tab").first.wait_for()
-    expect(page.locator("#context")).to_contain_text("finished", timeout=5 * MINUTES)
+    page.wait_for_timeout(2000)
     visit.open_tab("Train")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#context")).to_contain_text("stopped", timeout=MINUTES)
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.locator("#context")).to_contain_text("finished", timeout=5 * MINUTES)
     visit.shoot("en-train")
 
     # Compare: base and adapter answer together

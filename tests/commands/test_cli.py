@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qwenlab import files
 from qwenlab.cli import main, parser
+from qwenlab.jobs import Job
+from qwenlab.training import recipe as recipes
 from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import SHIPPED, Workspace
 
@@ -30,6 +34,19 @@ def test_models_list_names_the_default(capsys: pytest.CaptureFixture[str]) -> No
         "qwen2.5-coder-0.5b": False,
         "smollm2-135m": False,
     }
+
+
+def test_run_of_before_a_restart_is_listed_as_interrupted(
+    capsys: pytest.CaptureFixture[str], workspace: Workspace
+) -> None:
+    job = Job(workspace.runs / "tickets-1")
+    files.write_json(job.folder / "recipe.json", recipes.read({"languages": ["en"]}).model_dump())
+    files.write_json(job.folder / "job.json", {"kind": "train", "argv": [], "started": 1.0})
+    # Its process id is now that of another process: this one.
+    files.write_json(job.folder / "pid", {"pid": os.getpid(), "born": "the-boot-before 123"})
+    code, out, _ = run(capsys, "runs", "list")
+    assert code == 0
+    assert [(row["id"], row["state"]) for row in out["runs"]] == [("tickets-1", "interrupted")]
 
 
 def test_runs_list_is_empty_at_first(capsys: pytest.CaptureFixture[str]) -> None:

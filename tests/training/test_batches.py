@@ -1,4 +1,4 @@
-"""The plan of batches and their tensors."""
+"""The plan of batches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenlab.training.batches import NOTHING, collate, plan, share
-from qwenlab.training.encoding import IGNORED, Encoded
+from qwenlab.training.batches import NOTHING, plan, share
 
 LENGTHS = random.Random(3).choices(range(20, 400), k=200)
 
@@ -34,7 +33,7 @@ def test_number_of_steps(samples: int, epochs: float, batch: int, most: int, ste
     assert len(plan(LENGTHS[:samples], epochs, batch, most, 7)) == steps
 
 
-def test_similar_lengths_meet_so_that_little_is_padding() -> None:
+def test_similar_lengths_meet_so_that_processes_wait_little() -> None:
     def padded(steps: list[list[int]]) -> float:
         computed = sum(max(LENGTHS[index] for index in step) * len(step) for step in steps)
         return computed / sum(LENGTHS[index] for step in steps for index in step)
@@ -57,17 +56,12 @@ def test_length_says_nothing_about_time() -> None:
     assert abs(mean[0] - mean[1]) < 60
 
 
-def test_collate_pads_left_and_lines_up_the_answers() -> None:
-    batch = collate([Encoded([5, 6, 7, 8], [IGNORED, IGNORED, 7, 8]), Encoded([9, 4], [IGNORED, 4])], pad_id=0)
-    assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [0, 0, 9, 4]]
-    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 7, 8], [IGNORED, IGNORED, IGNORED, 4]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [0, 0, 1, 1]]
-    assert batch["position_ids"].tolist() == [[0, 1, 2, 3], [0, 0, 0, 1]]
-
-
-def test_first_token_is_not_foretold_from_padding() -> None:
-    batch = collate([Encoded([5, 6, 7], [5, IGNORED, 7]), Encoded([9, 4], [9, 4])], pad_id=0)
-    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 7], [IGNORED, IGNORED, 4]]
+def test_samples_that_begin_alike_stand_together_in_their_step() -> None:
+    openings = [index % 2 for index in range(200)]
+    steps = plan(LENGTHS, 1, 8, 0, 7, openings)
+    for step, before in zip(steps, plan(LENGTHS, 1, 8, 0, 7), strict=True):
+        assert sorted(step) == sorted(before), "in the same step as ever"
+        assert [openings[index] for index in step] == sorted(openings[index] for index in step)
 
 
 @given(

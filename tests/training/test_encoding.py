@@ -122,6 +122,39 @@ def test_answers_and_their_end_are_trained(template: str, end: str, one: Sample,
     assert told(words(template, end), one) == expected
 
 
+GREETED = sample(("assistant", "Hello"), ("user", "Hi there"), ("assistant", "Bye"))
+
+
+@pytest.mark.parametrize(
+    ("template", "end", "expected"),
+    [
+        (
+            QWEN,
+            "<|im_end|>",
+            "< system / You are Qwen . > / < assistant / [Hello] [>] / < user / Hi there > / < assistant / [Bye] [>]",
+        ),
+        (CHATML, "<|im_end|>", "< assistant / [Hello] [>] / < user / Hi there > / < assistant / [Bye] [>]"),
+        (
+            LLAMA,
+            "<|eot|>",
+            "<|begin|> <|head|> assistant <|/head|> // [Hello] [<|eot|>] <|head|> user <|/head|> // Hi there <|eot|> "
+            "<|head|> assistant <|/head|> // [Bye] [<|eot|>]",
+        ),
+    ],
+    ids=["qwen", "chatml", "llama"],
+)
+def test_greeting_before_the_first_question_is_trained(template: str, end: str, expected: str) -> None:
+    assert told(words(template, end), GREETED) == expected
+
+
+def test_greeting_that_the_template_refuses_is_left_out_with_its_reason() -> None:
+    strict = "{% if messages[0]['role'] == 'assistant' %}{{ raise_exception('a user begins') }}{% endif %}" + CHATML
+    found = encode_all(words(strict), [GREETED, ONE], 100)
+    assert len(found.samples) == 1
+    assert "refuses this conversation: a user begins" in found.left_out[0][1]
+    assert "请检查轮次顺序" in found.left_out_zh[0][1]
+
+
 # --- the original mask -----------------------------------------------------------------------------------
 
 

@@ -22,14 +22,14 @@ RUN = Path("/runs/my run")
 
 
 def test_one_process_is_started_plainly() -> None:
-    assert launch.command(recipes.read({}), RUN) == [sys.executable, "-m", "qwenlab.training.worker", str(RUN)]
+    assert launch.command(recipes.read({}), RUN) == [sys.executable, "-m", "qwenlab.commands.training_worker", str(RUN)]
 
 
 def test_several_processes_are_started_by_torch() -> None:
     recipe = recipes.read({"processes": 2, "machines": 2, "batch_size": 8})
     expected = "--nproc_per_node 2 --nnodes 2 --node_rank 1 --master_addr 10.0.0.7 --master_port 29500"
     line = launch.words(recipe, RUN, 1, "10.0.0.7")
-    assert line == f"python -m torch.distributed.run {expected} -m qwenlab.training.worker '{RUN}'"
+    assert line == f"python -m torch.distributed.run {expected} -m qwenlab.commands.training_worker '{RUN}'"
     assert shlex.split(line)[1:] == launch.command(recipe, RUN, 1, "10.0.0.7")[1:], "the page shows what is really run"
 
 
@@ -81,6 +81,16 @@ def test_follower_writes_only_a_failure_nobody_else_told(tmp_path: Path) -> None
     assert outcome["reason"] == "The disk is full."
     follower.finish("failed", QwenlabError("Connection lost.", ""))
     assert Job(tmp_path).outcome() == outcome
+
+
+def test_follower_of_a_second_attempt_says_nothing_in_the_folder_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUP_RANK", "0")
+    follower = launch.Follower(tmp_path)
+    Job(tmp_path).claim("train", [], os.getpid())  # somebody else's: this follower's launcher is another process
+    follower.finish("failed", QwenlabError("Already running.", ""))
+    assert Job(tmp_path).state() == "running"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process to inherit orphans")

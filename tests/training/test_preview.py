@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,14 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenlab import files
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
-from qwenlab.jobs import Job
 from qwenlab.training import preview
 from qwenlab.training.encoding import IGNORED, encode, encode_all
 from qwenlab.training.preview import Lengths, SampleLength, TokenView, lengths, token_view
-from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import Workspace
 
 TURNS = [("system", "Be short."), ("user", "Hi, wie geht's? 你好吗"), ("assistant", "Gut. 很好，谢谢 😀 é!")]
@@ -210,6 +206,18 @@ def test_samples_in_other_languages_are_left_out(tokenizer: Any) -> None:
     assert lengths([*some(3), sample()], tokenizer, 1000).foreign == 0
 
 
+def test_what_was_counted_without_a_limit_serves_every_recipe(tokenizer: Any) -> None:
+    samples = [*some(20), sample(), sample(("user", "no answer")), sample(("user", "x " * 200), ("assistant", "y"))]
+    counted = lengths(samples, tokenizer, sys.maxsize)
+    for limit, languages in ((60, ["en"]), (60, ["en", "zh"]), (10_000, ["en"])):
+        view, own = counted.within(limit, languages), lengths(samples, tokenizer, limit, languages=languages)
+        for name in ("samples", "tokens", "trained", "over", "foreign", "longest"):
+            assert getattr(view, name) == getattr(own, name), name
+        assert [one.index for one in view.unusable] == [one.index for one in own.unusable]
+    shortened = counted.within(60, ["en"], "drop_history")
+    assert (shortened.samples, shortened.longest, shortened.over) == (21, 60, 0)
+
+
 def test_large_set_is_estimated_from_a_seeded_draw(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preview, "COUNTED_EXACTLY", 300)
     monkeypatch.setattr(preview, "DRAWN", 200)
@@ -272,48 +280,6 @@ def test_one_endless_sample_does_not_flatten_the_others() -> None:
 def test_empty_set_has_nothing_to_tell(tokenizer: Any) -> None:
     stats = lengths([], tokenizer, 100)
     assert (stats.samples, stats.tokens, stats.longest, stats.bins(), stats.estimated) == (0, 0, 0, [], False)
-
-
-# --- time ------------------------------------------------------------------------------------------------
-
-
-def a_run(workspace: Workspace, name: str, model: str, state: str, seconds: float) -> None:
-    job = Job(workspace.runs / name)
-    files.write_json(job.folder / "recipe.json", Recipe(model=model).model_dump())
-    job.report("encoded", samples=10, tokens=6000, trained_tokens=900, steps=5, left_out=[])
-    job.report("timing", seconds=seconds)
-    if state == "finished":
-        job.finish("finished")
-
-
-def test_time_is_judged_by_the_newest_finished_run_of_that_model(workspace: Workspace) -> None:
-    a_run(workspace, "old", "smollm2-135m", "finished", 100)
-    time.sleep(0.02)
-    a_run(workspace, "new", "smollm2-135m", "finished", 60)
-    time.sleep(0.02)
-    a_run(workspace, "going", "smollm2-135m", "running", 1)
-    a_run(workspace, "other", "qwen2.5-coder-0.5b", "finished", 1)
-    (workspace.runs / "broken").mkdir()
-    (workspace.runs / "broken" / "recipe.json").write_text('{"modle": 1}')
-    found = preview.expected_seconds(workspace, "smollm2-135m", 1000, epochs=3)
-    assert (found.run, found.tokens_per_s, found.seconds) == ("new", 100, 30)
-
-
-def test_without_a_run_the_time_is_an_estimate(workspace: Workspace) -> None:
-    found = preview.expected_seconds(workspace, "smollm2-135m", 3000)
-    assert found.run == ""
-    assert found.seconds == 3000 / preview.MEASURED_SPEED["smollm2-135m"]
-
-
-def test_model_that_was_never_measured_is_judged_by_its_size(workspace: Workspace, tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(bytes(2_000_000))
-    found = preview.expected_seconds(workspace, str(folder), 1_000_000)
-    assert found.tokens_per_s == preview.MEASURED_WORK / 1e6
-    with pytest.raises(QwenlabError):
-        preview.expected_seconds(workspace, "no-such-model", 1)
 
 
 # --- the tokenizer, and what takes long ------------------------------------------------------------------

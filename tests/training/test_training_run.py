@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -148,7 +149,8 @@ IN_FLOAT32 = ("ONEDNN_MAX_CPU_ISA", "AVX2")
 """Without its instructions bfloat16 is slow, so the measurement on this machine chooses float32: sums in another
 order then differ in the sixth digit instead of the third."""
 needs_deepspeed = pytest.mark.skipif(
-    importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed (requirements-gpu.txt)"
+    importlib.util.find_spec("deepspeed") is None or shutil.which("c++") is None,
+    reason="needs deepspeed (requirements-gpu.txt) and a C++ compiler",
 )
 
 
@@ -235,13 +237,14 @@ def test_death_of_one_process_is_told_and_ends_the_run(session_workspace: Worksp
 
 
 def test_patience_ends_a_run_that_gets_no_better(session_workspace: Workspace, tiny_data: Path) -> None:
-    hopeless = shared(tiny_data, epochs=50, patience=2, learning_rate=1e-9)
+    hopeless = shared(tiny_data, epochs=50, looks=50, patience=2, learning_rate=1e-9)
     job = runs.create(session_workspace, hopeless)
     runs.start(job)
     progress = run_to_end(job)
     assert progress.state == "finished", job.log_tail()
     assert progress.step < progress.total
-    assert [event["looks"] for event in job.events()[0] if event["event"] == "early_stop"] == [2]
+    ended = [event for event in job.events()[0] if event["event"] == "early_stop"]
+    assert [(event["looks"], event["by"]) for event in ended] == [(2, "loss")]
 
 
 def test_run_that_cannot_fit_is_refused_before_the_model_is_loaded(

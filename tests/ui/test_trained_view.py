@@ -16,7 +16,9 @@ from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
-from qwenlab.training.preview import Expected, Lengths, SampleLength, TokenPiece, TokenView
+from qwenlab.training.estimate import Estimate, Machine
+from qwenlab.training.forecast import Forecast, Pace
+from qwenlab.training.preview import Lengths, SampleLength, TokenPiece, TokenView
 from qwenlab.ui import trained_view
 from qwenlab.ui.background import Background
 from qwenlab.ui.lab import Lab
@@ -73,6 +75,11 @@ def stats(*tokens: int, limit: int = 1024, all_: int = 0, why: tuple[str, str] =
     return Lengths(all_ or len(rows), len(rows), limit, tuple(rows))
 
 
+def takes(seconds: float, run: str = "") -> Forecast:
+    need, machine = Estimate(10**9, seconds, {}, True), Machine(8 * 10**9)
+    return Forecast(10, 5, 1000, seconds, Pace(12.5, 0.0, run), need, machine)
+
+
 def words(html: str) -> str:
     return " ".join(re.sub("<[^>]*>", " ", html).split())
 
@@ -119,12 +126,12 @@ def test_waiting_says_what_for() -> None:
 
 
 def test_sums_share_longest_and_time_are_said() -> None:
-    said = words(trained_view.lengths(stats(100, 200, 100), EN, Expected(90, 3, 12.5, "run-7")))
+    said = words(trained_view.lengths(stats(100, 200, 100), EN, takes(90, "run-7"), 3))
     for part in ("3 samples trained", "400 tokens are read", "25%", "(100)", "200 tokens in the longest"):
         assert part in said
     assert "2 min expected here" in said
     assert "for 3 epochs, at the 12 tokens/s of the run run-7" in said
-    guessed = words(trained_view.lengths(stats(100), EN, Expected(90, 3, 12.5)))
+    guessed = words(trained_view.lengths(stats(100), EN, takes(90), 3))
     assert "an estimate: this model has not been trained here yet" in guessed
 
 

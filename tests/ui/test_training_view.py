@@ -19,7 +19,6 @@ from qwenlab.jobs import Job
 from qwenlab.training import presets
 from qwenlab.training.queue import Queue
 from qwenlab.training.recipe import Recipe
-from qwenlab.training.runs import Progress
 from qwenlab.ui import recipe_form, roster, training_model, training_plan, training_tab, training_view
 from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
@@ -293,30 +292,12 @@ def test_choices_known_to_hurt_are_said_in_the_page_s_language() -> None:
     assert training_plan.warning_lines(Recipe(), None, EN) == ""
 
 
-@pytest.mark.parametrize(
-    ("samples", "epochs", "batch", "most", "steps"),
-    [(200, 2.0, 8, 0, 50), (200, 1.5, 8, 0, 38), (200, 2.0, 8, 4, 4), (3, 1.0, 8, 0, 1), (0, 2.0, 8, 0, 0)],
-)
-def test_steps_are_those_the_trainer_plans(samples: int, epochs: float, batch: int, most: int, steps: int) -> None:
-    from qwenlab.training import batches
-
-    assert training_plan.steps_of(samples, epochs, batch, most) == steps
-    if samples:
-        assert len(batches.plan([10] * samples, epochs, batch, most, 7)) == steps
-
-
-def test_expected_time_follows_an_earlier_run_in_proportion() -> None:
-    earlier = Progress(state="finished", total=50, samples=200, tokens=100_000, seconds=1000.0)
-    assert training_plan.expected(Recipe(), earlier, 800) == (200_000, 2000.0)
-    assert training_plan.expected(Recipe(), Progress(), 800) is None
-
-
-def test_plan_names_what_is_trained_and_what_stands_in_the_way() -> None:
-    plan = Plan("after-sales", 200, 400, ["en"], steps=50, tokens=90_123, seconds=600, judged_by="run-1")
-    assert "200 of 400 samples" in training_plan.data_lines(plan, EN)
-    assert "about 10 min judging by run-1" in training_plan.plan_line(plan, EN)
+def test_data_line_names_what_is_trained_and_what_stands_in_the_way() -> None:
+    assert "200 of 400 samples" in training_plan.data_lines(Plan("after-sales", 200, 400, ["en"]), EN)
     assert "没有此模型会说的语言的样本" in training_plan.data_lines(Plan("x", 0, 5, ["en"]), ZH)
     assert "saved when you start" in training_plan.data_lines(Plan("x", 5, 5, ["en"], unsaved=True), EN)
+    assert "left out: 3." in training_plan.data_lines(Plan("x", 5, 5, ["en"], too_long=3), EN)
+    assert "2 个" in training_plan.data_lines(Plan("x", 5, 5, ["en"], unusable=2), ZH)
     assert "no data set" in training_plan.data_lines(None, EN)
 
 

@@ -30,6 +30,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "出现了意料之外的错误（{kind}）。详情见启动程序的窗口。",
     ),
     "details": ("Details", "详情"),
+    "copy": ("Copy", "复制"),
+    "copied": ("Copied", "已复制"),
     "time_left": ("{time} left", "剩余 {time}"),
     "seconds": ("{number} s", "{number} 秒"),
     "minutes": ("{number} min", "{number} 分钟"),

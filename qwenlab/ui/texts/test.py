@@ -67,11 +67,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{name} 未达门槛：{measure} {reached}，要求 {wanted}。",
     ),
     "test_leaked": (
-        "Cases that also stand in the training data: {number}. They are kept out of the figures above.",
-        "有 {number} 个用例也出现在训练数据中，不计入上面的数字。",
+        "Cases that are also in the training data, or used to choose the checkpoint: {number}. "
+        "They are kept out of the figures above.",
+        "有 {number} 个用例也出现在训练数据中，或曾用来选择检查点，不计入上面的数字。",
     ),
     "test_leaked_passed": ("Passed among them: {passed}.", "其中通过的：{passed}。"),
-    "test_leaked_case": ("in the training data", "在训练数据中"),
+    "test_leaked_none_left": (
+        "No case is left to judge by: add cases to the suite, or let fewer of them decide while training.",
+        "已没有可用来评判的用例：请为测试集增加用例，或在训练中少用一些用例来决定。",
+    ),
+    "test_leaked_case": ("known from training", "训练中用过"),
     "test_fields": ("Right values, field by field", "各字段的正确率"),
     "test_case": ("Case", "用例"),
     "test_mark_passed": ("passed", "通过"),
@@ -85,7 +90,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_filter_failed": ("Nobody passed", "都未通过"),
     "test_filter_format": ("Only the form is wrong", "仅格式有误"),
     "test_filter_content": ("Only the content is wrong", "仅内容有误"),
-    "test_filter_leaked": ("In the training data", "在训练数据中"),
+    "test_filter_leaked": ("Known from training", "训练中用过"),
     "test_filter_about": (
         "Broken: {first} passed, {last} did not. Fixed: the other way round. Form and content are those of {last}.",
         "改坏：{first} 通过而 {last} 未通过；改好则相反。格式与内容指 {last} 的回答。",

@@ -157,7 +157,7 @@ def _button(do: str, at: int, words: str, pressed: bool, tip: str = "") -> str:
 def verdicts(reply: Reply, wanted: Wanted, t: Translator) -> list[Html]:
     """How an answer reads and compares; half of one is not judged."""
     found = reply.judgement
-    if found is None or (reply.answer is not None and reply.answer.finish == "stopped"):
+    if found is None or reply.halted:
         return []
     json_wanted = found.fields is not None or (wanted.suite is not None and wanted.suite.is_json)
     chips = [answer_view.rung(found.reading.rung, t, json_wanted)]

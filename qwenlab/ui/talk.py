@@ -46,6 +46,11 @@ class Reply:
         return self.answer is not None and self.answer.finish not in ("stop", "length", "stopped")
 
     @property
+    def halted(self) -> bool:
+        """Whether a person stopped it half way."""
+        return self.answer is not None and self.answer.finish == "stopped"
+
+    @property
     def said(self) -> bool:
         """Whether it belongs to the conversation."""
         return bool(self.text) and self.answer is not None and not self.failed

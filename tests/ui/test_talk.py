@@ -13,6 +13,7 @@ from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.suite import Suite, suite_from
+from qwenlab.jobs import Job
 from qwenlab.models.contestant import Answer, Generation, Message
 from qwenlab.ui import asking
 from qwenlab.ui.asking import Wish
@@ -271,21 +272,19 @@ def test_control_characters_are_left_out_and_said(lab: Lab, room: Room) -> None:
 
 
 def test_training_run_is_told_of_before_a_model_is_loaded(lab: Lab, room: Room) -> None:
-    import os
-
-    import psutil
-
-    run, model = lab.workspace.runs / "r", lab.workspace.models / "smollm2-135m"
-    files.write_json(run / "job.json", {})
-    files.write_json(run / "pid", {"pid": os.getpid(), "born": psutil.Process().create_time()})
+    run, model = Job(lab.workspace.runs / "r"), lab.workspace.models / "smollm2-135m"
+    run.start("train", ["timeit", "-n1", "-r1", "import time; time.sleep(60)"])
     files.write_json(model / "qwenlab-model.json", {})
     files.write_text(model / "model.safetensors", "x" * 2_000_000)
     talk, wish = Talk(), Wish("hello", ("smollm2-135m",))
-    ready = asking.put(lab, room, talk, wish, EN)
-    assert (ready.go, talk.exchanges) == (False, [])
-    assert "takes 2 MB" in ready.note
-    assert asking.put(lab, room, talk, wish, EN).go, "asked once"
-    assert asking.put(lab, room, Talk(), Wish("hello", SPECS), EN).go, "nothing to load"
+    try:
+        ready = asking.put(lab, room, talk, wish, EN)
+        assert (ready.go, talk.exchanges) == (False, [])
+        assert "takes 2 MB" in ready.note
+        assert asking.put(lab, room, talk, wish, EN).go, "asked once"
+        assert asking.put(lab, room, Talk(), Wish("hello", SPECS), EN).go, "nothing to load"
+    finally:
+        run.kill()
 
 
 def test_edited_expected_answer_is_no_longer_the_cases() -> None:

@@ -174,7 +174,7 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
             raise ValueError("its weights hold values that are no numbers")
     except Exception as error:  # safetensors, PEFT and torch each have their own
         _take_off(model, wrapped, name)
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise QwenlabError(
             f"The adapter {adapter} does not fit the model {base}: {reason}.",
             "Choose the base model it was trained on.",

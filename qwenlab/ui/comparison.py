@@ -268,7 +268,7 @@ class Room:
             wanted = ROOM_TO_LOAD * model_folder.bytes_on_disk(folder)
             if self.pool.loaded() and psutil.virtual_memory().available < wanted:
                 self.pool.unload()
-        if entrant.kind not in ("gguf", "endpoint"):  # cheap: the weights stay in the pool
+        if entrant.kind != "endpoint":  # cheap: the weights stay in the pool
             return contestants.make(self.workspace, self.pool, entrant.name, entrant.spec)
         if entrant.spec not in self._made:
             self._made[entrant.spec] = contestants.make(self.workspace, self.pool, entrant.name, entrant.spec)
@@ -282,7 +282,7 @@ class Room:
 
     def loaded(self) -> list[str]:
         """Names of what is in memory."""
-        return [path.name for path in self.pool.loaded()] + [Path(spec).name for spec in self._made]
+        return [path.name for path in self.pool.loaded()]
 
     def unload(self) -> None:
         """Give the memory back."""

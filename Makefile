@@ -22,8 +22,12 @@ lab: env
 demo: env
 	$(BIN)/qwenlab demo $(CHOSEN)
 
-bench: env
+bench: .venv/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
+
+.venv/.bench: .venv/.ready requirements-bench.txt
+	$(PIP) -r requirements-bench.txt
+	@touch $@
 
 env: .venv/.ready
 	@:

@@ -64,6 +64,16 @@ class Workspace:
         """Test and export jobs started from the page: their events and logs."""
         return self._folder("jobs")
 
+    @property
+    def talks(self) -> Path:
+        """Conversations of the Compare tab, one file each, and the verdicts on their answers."""
+        return self._folder("talks")
+
+    @property
+    def batches(self) -> Path:
+        """Lists of messages that contestants answered, one folder each."""
+        return self._folder("batches")
+
     def _folder(self, name: str) -> Path:
         folder = self.root / name
         try:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from qwenlab.errors import QwenlabError
 
-OPTIONS = {
+OPTIONS: Any = {
     "lenient": True,  # what cannot be enforced is left out; `unenforced` says so
     "coerce_one_of": True,
     # Enough for an indented answer; without a bound a small model may write blanks until its limit.

@@ -214,6 +214,7 @@ def _body(prompts: list[list[int]], settings: Generation, schema: dict[str, Any]
         "seed": settings.seed,
         "cache_prompt": False,  # reused states were rounded in other batches
         "stream": True,
+        "return_progress": True,  # a chance to stop while a long prompt is read
     }
     return body if schema is None else body | {"json_schema": schema}
 
@@ -232,7 +233,7 @@ class _Reply:
         """Take over one piece of llama.cpp's stream."""
         self.text += choice["text"]
         if choice["finish_reason"] is None:
-            self.tokens += 1
+            self.tokens += bool(choice["text"])  # progress of the prompt has none
             return
         self.finish = "length" if choice["finish_reason"] == "length" else "stop"
         if usage:  # exact: a piece may hold several tokens of one character; the end-of-turn token counts there

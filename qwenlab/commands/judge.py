@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from qwenlab.chat.local_contestant import LocalContestant, generate
+from qwenlab.chat.decoding import Row, generate
+from qwenlab.chat.local_contestant import LocalContestant
 from qwenlab.evals import runner, selection
 from qwenlab.evals.suite import Suite
 from qwenlab.jobs import Job
@@ -91,12 +92,9 @@ class _Learner(LocalContestant):
 
     def decode(self, prompts: Sequence[list[int]], settings: Generation) -> list[Answer]:
         """As any model; a person who stops the run waits for one token, not for the batch."""
-        ends = set(self.loaded.model.generation_config.eos_token_id)
-        ended: set[int] = set()
 
-        def count(tokens: list[int]) -> None:
-            ended.update(row for row, token in enumerate(tokens) if token in ends)
-            self.meter.under_way(len(ended))
+        def count(rows: list[Row]) -> None:
+            self.meter.under_way(sum(row.answer is not None for row in rows))
 
         return generate(self.loaded, prompts, [self.row] * len(prompts), settings, count, self.job.asked_to_stop)
 

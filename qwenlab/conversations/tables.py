@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -341,23 +341,32 @@ def _fit_cells(texts: Sequence[str]) -> bool:
 
 
 def _excel(header: list[str], rows: Iterator[list[str]], number: int) -> bytes:
-    openpyxl = _openpyxl()
-    from openpyxl.cell import WriteOnlyCell
-
     if number >= ROW_LIMIT:
         raise QwenlabError(
             f"An Excel sheet ends at {ROW_LIMIT:,} rows; this data set has {number:,} samples.",
             "Export as .csv or .jsonl instead.",
             zh=(f"Excel 工作表最多 {ROW_LIMIT:,} 行，此数据集有 {number:,} 个样本。", "请改用 .csv 或 .jsonl 导出。"),
         )
+    return workbook(header, rows, "conversations")
+
+
+def workbook(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "answers") -> bytes:
+    """An Excel file of one sheet, in which every cell is text and none is a formula.
+
+    Raises:
+        DataError: when text does not fit into a cell.
+    """
+    openpyxl = _openpyxl()
+    from openpyxl.cell import WriteOnlyCell
+
     written = [[_in_xml("'" + text if _GUARDED.match(text) else text) for text in row] for row in rows]
     for at, row in enumerate(written, 1):
         if any(len(text.encode("utf-16-le")) > 2 * CELL_LIMIT for text in row):
             raise DataError("export_cell", id=row[0] or at)
     book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet("conversations")
+    sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
-    sheet.append(header)
+    sheet.append(list(header))
     for row in written:
         cells = [WriteOnlyCell(sheet, text) for text in row]
         for cell, text in zip(cells, row, strict=True):

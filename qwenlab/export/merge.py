@@ -47,7 +47,7 @@ def merge(
         import torch
 
         loaded = loading.load(base, torch.float32)
-        loaded.attach(adapter)
+        loaded.attach(adapter, shared=False)
         whole = loaded.model.merge_and_unload().to(getattr(torch, dtype))
         whole.save_pretrained(folder, max_shard_size=SHARD)
         package.carry_tokenizer(base, folder)

@@ -30,7 +30,7 @@ def logits_of(base: Path, adapter: Path | None) -> list[Any]:
 
     loaded = loading.load(base, torch.float32)
     if adapter:
-        loaded.attach(adapter)
+        loaded.attach(adapter, shared=False)
     found = []
     with torch.inference_mode():
         for prompt in PROMPTS:

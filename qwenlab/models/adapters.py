@@ -106,12 +106,6 @@ def check(adapter: Path, base: Path) -> None:
             "Only LoRA adapters can be used.",
             zh=(f"{adapter} 是 {kind!r} 类型的适配器。", "只支持 LoRA 适配器。"),
         )
-    if _writes_over_base(adapter, config):
-        raise QwenlabError(
-            f"The adapter {adapter} changes weights of the base model itself, which others share.",
-            "Merge it into its base first, and use the merged model.",
-            zh=(f"适配器 {adapter} 会改动共用的基础模型本身的权重。", "请先把它合并到基础模型，再使用合并后的模型。"),
-        )
     if not (adapter / ORIGIN).exists():
         return  # brought from elsewhere: PEFT checks the shapes
     origin = files.read_json(adapter / ORIGIN)
@@ -123,6 +117,21 @@ def check(adapter: Path, base: Path) -> None:
                 f"适配器 {adapter} 是在 {origin['base']} 上训练的，其权重与 {base.name} 不同。",
                 "请选择训练它时所用的基础模型。",
             ),
+        )
+
+
+def check_shared(adapter: Path) -> None:
+    """Refuse an adapter that cannot be put on a base which others use as it is.
+
+    Raises:
+        QwenlabError: when PEFT would write some of it over the base's own weights, or it cannot be read.
+    """
+    config = files.read_json(adapter / "adapter_config.json")
+    if _writes_over_base(adapter, config):
+        raise QwenlabError(
+            f"The adapter {adapter} changes weights of the base model itself, which others share.",
+            "Merge it into its base first, and use the merged model.",
+            zh=(f"适配器 {adapter} 会改动共用的基础模型本身的权重。", "请先把它合并到基础模型，再使用合并后的模型。"),
         )
 
 
@@ -174,7 +183,7 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
             raise ValueError("its weights hold values that are no numbers")
     except Exception as error:  # safetensors, PEFT and torch each have their own
         _take_off(model, wrapped, name)
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise QwenlabError(
             f"The adapter {adapter} does not fit the model {base}: {reason}.",
             "Choose the base model it was trained on.",

@@ -29,16 +29,21 @@ class LoadedModel(Resident):
         self._adapters: dict[Version, str] = {}
         self._alone: set[str] = set()
 
-    def attach(self, adapter: Path) -> str:
+    def attach(self, adapter: Path, shared: bool = True) -> str:
         """Load an adapter onto the shared base, once; return the name PEFT knows it by.
 
         A base whose adapter could not be attached is as it was before.
+
+        Args:
+            shared: others answer with the same base; False for merging, where the adapter may change the base itself.
 
         Raises:
             QwenlabError: when it is broken or was trained on another base.
         """
         adapter = adapter.resolve()
         adapters.check(adapter, self.folder)
+        if shared:
+            adapters.check_shared(adapter)
         version = model_folder.version(adapter)  # a run that went on has other weights under the same name
         with self.lock:
             if version not in self._adapters:

@@ -2,52 +2,105 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from qwenlab.ui import answer_view
-from qwenlab.ui.comparison import Exchange, Judgement, Reply, Step, Talk
-from qwenlab.ui.components import NOTHING, Html, badge, duration, escape, notice, progress_bar
-from qwenlab.ui.roster import KINDS, Entrant
+from qwenlab.conversations import strict_json
+from qwenlab.evals import words
+from qwenlab.evals.fields import FieldScore
+from qwenlab.evals.pointer import MISSING
+from qwenlab.ui import answer_diff, answer_view, column_view
+from qwenlab.ui.answer_diff import Row, Value
+from qwenlab.ui.column_view import LETTERS, Frame, Pieces
+from qwenlab.ui.components import NOTHING, Html, badge, duration, escape, notice, progress_bar, table
+from qwenlab.ui.room import Loading, Step
+from qwenlab.ui.roster import Entrant
+from qwenlab.ui.talk import Exchange, Talk
 from qwenlab.ui.texts import Translator
 
-ABOUT = {
-    "model": "compare_about_model",
-    "path": "compare_about_path",
-    "adapter": "compare_about_adapter",
-    "url": "compare_about_url",
-    "weights": "compare_about_weights",
-    "adapter_weights": "compare_about_adapter_weights",
-    "tokenizer": "compare_about_tokenizer",
-    "template": "compare_about_template",
-    "dtype": "compare_about_dtype",
-    "engine": "compare_about_engine",
-}
-DIGEST = 12
-"""Shown digits of a fingerprint."""
+MEGA = 1e6
+SHOWN_ANYWAY = {"differs", "unreadable", "missing", "unexpected", "null", "not_null"}
+"""Reasons that the two values beside each other say by themselves."""
 
 
 def conversation(talk: Talk, t: Translator, step: Step | None = None) -> Html:
     """The whole conversation: each message, and under it every column's answer."""
-    if not talk.exchanges:
-        return Html(f'<div class="compare"><p class="quiet">{escape(t("compare_empty"))}</p></div>')
     last = len(talk.exchanges) - 1
-    body = "".join(
-        _exchange(one, talk, t, first=at == 0, last=at == last, step=step) for at, one in enumerate(talk.exchanges)
-    )
-    return Html(f'<div class="compare" data-busy="{"yes" if talk.busy else "no"}">{body}</div>')
+    given = _turns(talk.given, t) if talk.exchanges else NOTHING
+    waiting = _attached(talk, t) if talk.attached and not talk.busy else NOTHING
+    body = "".join(_exchange(talk, at, t, step if at == last else None) for at in range(last + 1))
+    if not talk.exchanges:
+        body = f'<p class="quiet">{escape(t("compare_empty"))}</p>'
+    return Html(f'<div class="compare" data-busy="{"yes" if talk.busy else "no"}">{given}{body}{waiting}</div>')
 
 
-def _exchange(exchange: Exchange, talk: Talk, t: Translator, first: bool, last: bool, step: Step | None) -> str:
-    progress = _progress(step, t) if last and step is not None else NOTHING
-    reading = step is not None and step.doing == "answering"
+def lineup(entrants: Sequence[Entrant], loading: Sequence[Loading | None], t: Translator) -> Html:
+    """Who will answer, and what loading each takes, before anything was asked."""
+    columns = []
+    for one, needs in zip(entrants, loading, strict=True):
+        state = badge("ok", t("compare_loaded"))
+        if one.kind == "endpoint":
+            state = badge("none", t("compare_not_here"))
+        elif needs is not None:
+            size, seconds = f"{needs.bytes / MEGA:,.0f}", duration(t, needs.seconds)
+            state = badge("none", t("compare_to_load", size=size, time=seconds))
+        head = f'<div class="who"><b>{escape(one.name)}</b> {column_view.kind(one, t)}</div>'
+        columns.append(f'<section class="column">{head}<div class="chips">{state}</div></section>')
+    grid = f'<div class="columns" style="--columns:{len(columns)}">{"".join(columns)}</div>' if columns else ""
+    return Html(f'<div class="compare">{grid}<p class="quiet">{escape(t("compare_empty"))}</p></div>')
+
+
+def _turns(turns: Sequence[dict[str, str]] | Sequence[object], t: Translator) -> Html:
+    parts = []
+    for turn in turns:
+        role, content = turn["role"], turn["content"]  # type: ignore[index]
+        parts.append(
+            f'<div class="asked given {escape(role)}"><b>{escape(t("role_" + role))}</b><p>{escape(content)}</p></div>'
+        )
+    return Html("".join(parts))
+
+
+def _attached(talk: Talk, t: Translator) -> Html:
+    what = notice("none", t("compare_attached"))
+    return Html(f'<div class="attached">{what}{_turns(talk.attached or (), t)}</div>')
+
+
+def _exchange(talk: Talk, at: int, t: Translator, step: Step | None) -> str:
+    exchange, last = talk.exchanges[at], at == len(talk.exchanges) - 1
+    idle = not talk.busy
+    pieces = _pieces(exchange)
     columns = "".join(
-        _column(reply, exchange, t, first, f"{at}" if last and not talk.busy else "", talk.keeping == at, reading)
-        for at, reply in enumerate(exchange.replies)
+        column_view.column(
+            exchange,
+            column,
+            Frame(
+                letter=LETTERS[place] if len(exchange.replies) > 1 else "",
+                about=at == 0 or not exchange.hidden and talk.exchanges[at - 1].hidden,
+                reading=step is not None and step.doing == "answering",
+                actions=last and idle,
+                keeping=last and talk.keeping == column,
+                taken=exchange.taken == column,
+                pieces=pieces[column],
+            ),
+            t,
+        )
+        for place, column in enumerate(exchange.order)
     )
+    below = _differences(exchange, t) + (_verdict(exchange, last, t) if idle else "")
     return (
-        f'<div class="asked"><b>{escape(t("compare_you"))}</b><p>{escape(exchange.message)}</p></div>{progress}'
-        f'<div class="columns" style="--columns:{len(exchange.replies)}">{columns}</div>'
+        f"{_asked(exchange, at, idle, talk.changing == at, t)}{_progress(step, t) if step else NOTHING}"
+        f'<div class="columns" style="--columns:{len(exchange.replies)}">{columns}</div>{below}'
     )
+
+
+def _asked(exchange: Exchange, at: int, idle: bool, changing: bool, t: Translator) -> str:
+    button = ""
+    if idle:
+        pressed = "true" if changing else "false"
+        button = (
+            f'<button type="button" class="link" data-do="change" data-exchange="{at}" aria-pressed="{pressed}" '
+            f'title="{escape(t("compare_change_about"))}">{escape(t("compare_change"))}</button>'
+        )
+    return f'<div class="asked"><b>{escape(t("compare_you"))}</b><p>{escape(exchange.message)}</p>{button}</div>'
 
 
 def _progress(step: Step, t: Translator) -> Html:
@@ -55,100 +108,137 @@ def _progress(step: Step, t: Translator) -> Html:
         return notice("busy", t("compare_waiting", number=int(step.number)), t("compare_waiting_remedy"))
     if step.doing == "loading":
         return progress_bar(t, None, t("compare_loading", name=step.name, time=duration(t, step.number)))
-    return NOTHING
+    return progress_bar(t, None, t("compare_forcing")) if step.doing == "forcing" else NOTHING
 
 
-def _column(
-    reply: Reply, exchange: Exchange, t: Translator, first: bool, keep: str, chosen: bool, reading: bool
-) -> str:
-    head = f'<div class="who"><b>{escape(reply.entrant.name)}</b> {_kind(reply.entrant, t)}</div>'
-    about = _about(reply, t) if first else NOTHING
-    return f'<section class="column">{head}{about}{_said(reply, exchange, t, keep, chosen, reading)}</section>'
+# --- the verdict -----------------------------------------------------------------------------------------
 
 
-def _kind(entrant: Entrant, t: Translator) -> Html:
-    return Html(f'<span class="quiet">{escape(t(KINDS[entrant.kind], base=entrant.base))}</span>')
+def _verdict(exchange: Exchange, last: bool, t: Translator) -> str:
+    """The buttons of the last answers, or what was said of earlier ones."""
+    parts = []
+    if last:
+        parts.append(_vote_buttons(exchange, t) if len(exchange.candidates) > 1 else "")
+        parts.append(f'<button type="button" data-do="again">{escape(t("compare_again"))}</button>')
+    elif exchange.voted:
+        parts.append(badge("none", _verdict_words(exchange, t)))
+    if not last and exchange.taken is not None:
+        parts.append(badge("none", t("compare_taken", name=exchange.replies[exchange.taken].entrant.name)))
+    inner = "".join(parts)
+    return f'<div class="verdict">{inner}</div>' if inner else ""
 
 
-def _about(reply: Reply, t: Translator) -> Html:
-    """Which weights answer: fingerprints, and everything else folded."""
-    about = reply.about
-    if not about:
-        return NOTHING
-    prints = [about[key][:DIGEST] for key in ("weights", "adapter_weights") if about.get(key)]
-    said = t("compare_weights", prints=" + ".join(prints)) if prints else t("compare_no_weights")
-    lines = "".join(
-        f"<dt>{escape(t(label))}</dt><dd>{escape(_short(key, about[key]))}</dd>"
-        for key, label in ABOUT.items()
-        if about.get(key)
+def _vote_buttons(exchange: Exchange, t: Translator) -> str:
+    two = len(exchange.replies) == 2
+    choices: list[tuple[str, str]] = []
+    for column in exchange.candidates:
+        place = exchange.order.index(column)
+        name = LETTERS[place] if exchange.hidden else exchange.replies[column].entrant.name
+        side = t("compare_left_better" if place == 0 else "compare_right_better")
+        choices.append((str(column), side if two else name))
+    choices.insert(1 if two else len(choices), ("same", t("compare_same")))
+    now = "same" if exchange.best is None else str(exchange.best)
+    buttons = "".join(
+        f'<button type="button" data-do="vote" data-best="{value}" '
+        f'aria-pressed="{"true" if exchange.voted and value == now else "false"}">{escape(words)}</button>'
+        for value, words in choices
     )
-    return Html(f'<details class="about"><summary>{escape(said)}</summary><dl>{lines}</dl></details>')
+    label = t("compare_which" if two else "compare_best")
+    return f'<span class="vote" role="group" aria-label="{escape(label)}"><b>{escape(label)}</b>{buttons}</span>'
 
 
-def _short(key: str, value: str) -> str:
-    if key in ("model", "adapter", "path"):
-        parts = Path(value).parts
-        return "/".join(parts[-3:] if key == "adapter" else parts[-2:])
-    return value
+def _verdict_words(exchange: Exchange, t: Translator) -> str:
+    if exchange.best is None:
+        return t("compare_voted_same")
+    return t("compare_voted", name=exchange.replies[exchange.best].entrant.name)
 
 
-def _said(reply: Reply, exchange: Exchange, t: Translator, keep: str, chosen: bool, reading: bool) -> str:
-    answer = reply.answer
-    if answer is not None and answer.error:
-        return notice("bad", t("compare_failed"), answer.error_in(t.language))
-    if answer is None and not reply.text:
-        waits = t("compare_waits" if reading else "compare_queued")
-        return f'<p class="waits">{badge("busy" if reading else "none", waits)}</p>'
-    cursor = '<span class="cursor"></span>' if answer is None else ""
-    said = escape(reply.text) if reply.text else Html(f'<span class="quiet">{escape(t("compare_no_words"))}</span>')
-    text = f'<pre class="reply" dir="auto">{said}{cursor}</pre>'
-    if answer is None:
-        return text
-    chips = " ".join([*_verdicts(reply, exchange, t), *_numbers(reply, t)])
-    whole = reply.judgement is not None and answer.finish != "stopped"
-    below = answer_view.differences(reply.judgement.fields or (), t) if whole and reply.judgement else NOTHING
-    button = ""
-    if keep:
-        pressed = "true" if chosen else "false"
-        button = (
-            f'<button type="button" data-do="keep" data-column="{keep}" aria-pressed="{pressed}">'
-            f"{escape(t('compare_keep'))}</button>"
-        )
-    return f'{text}<div class="chips">{chips}</div>{below}{button}'
+# --- differences -----------------------------------------------------------------------------------------
 
 
-def _verdicts(reply: Reply, exchange: Exchange, t: Translator) -> list[Html]:
-    found = reply.judgement
-    if found is None or (reply.answer is not None and reply.answer.finish == "stopped"):
-        return []  # half an answer is not judged
-    json_wanted = found.fields is not None or (exchange.wanted.suite is not None and exchange.wanted.suite.is_json)
-    chips = [answer_view.rung(found.reading.rung, t, json_wanted)]
-    if found.violations is not None:
-        chips.append(answer_view.schema(found.violations, t))
-    if json_wanted:
-        chips.append(answer_view.flags(found.reading.flags, t))
-    return [*chips, *_content(found, t)]
+def _by_value(exchange: Exchange) -> bool:
+    """Whether the answers are compared as JSON values and not as text."""
+    found = [reply.judgement for reply in exchange.replies if reply.judgement is not None]
+    if any(one.fields is not None for one in found):
+        return True
+    return not exchange.wanted.expected.strip() and sum(one.reading.parsed for one in found) > 1
 
 
-def _content(found: Judgement, t: Translator) -> list[Html]:
-    if found.fields is not None:
-        return [answer_view.values_right(found.fields, t)]
-    if found.text_ok is None:
-        return []
-    return [badge("ok", t("compare_text_right")) if found.text_ok else badge("bad", t("compare_text_wrong"))]
+def _pieces(exchange: Exchange) -> list[Pieces | None]:
+    """Each answer word by word: against the expected text, or else against the other columns."""
+    found: list[Pieces | None] = [None] * len(exchange.replies)
+    wanted, expected = exchange.wanted, exchange.wanted.expected.strip()
+    as_json = _is_json(expected) if expected else wanted.suite is not None and wanted.suite.is_json
+    if as_json or _by_value(exchange) or any(reply.answer is None for reply in exchange.replies):
+        return found
+    whole = [
+        at for at, one in enumerate(exchange.replies) if one.said and one.answer and one.answer.finish != "stopped"
+    ]
+    texts = [exchange.replies[at].text for at in whole]
+    if expected:
+        marked = [answer_diff.against(expected, text) for text in texts]
+    else:
+        marked = answer_diff.among(texts) if len(texts) > 1 else []
+    for at, pieces in zip(whole, marked, strict=False):
+        found[at] = pieces
+    return found
 
 
-def _numbers(reply: Reply, t: Translator) -> list[Html]:
-    answer = reply.answer
-    if answer is None:
-        return []
-    kind, key = answer_view.FINISHES[answer.finish]
-    chips = [badge(kind, t(key))]
-    if answer.tokens:
-        chips.append(badge("none", t("compare_tokens", number=answer.tokens), t("compare_tokens_about")))
-        if reply.seconds > 0:
-            speed = f"{answer.tokens / reply.seconds:.1f}"
-            chips.append(badge("none", t("compare_speed", number=speed), t("compare_speed_about")))
-    if reply.spoke is not None:
-        chips.append(badge("none", t("compare_first", time=answer_view.seconds(reply.spoke, t))))
-    return chips
+def _is_json(text: str) -> bool:
+    try:
+        strict_json.read(text)
+    except strict_json.NotJsonError:
+        return False
+    return True
+
+
+def _differences(exchange: Exchange, t: Translator) -> str:
+    """One table of the values that are wrong or differ between the columns."""
+    if any(reply.answer is None for reply in exchange.replies) or not _by_value(exchange):
+        return ""
+    places = [
+        (place, at)
+        for place, at in enumerate(exchange.order)
+        if (found := exchange.replies[at].judgement) is not None and found.reading.parsed
+    ]
+    rows = answer_diff.rows([exchange.replies[at].judgement for _, at in places])
+    if not rows:
+        return f'<p class="quiet">{escape(t("compare_all_same"))}</p>' if len(places) > 1 else ""
+    known = any(row.expected is not MISSING for row in rows)
+    names = [
+        t("compare_hidden", letter=LETTERS[place]) if exchange.hidden else exchange.replies[at].entrant.name
+        for place, at in places
+    ]
+    headers = [t("compare_value"), *([t("compare_wanted")] if known else []), *names]
+    return f'<div class="differences beside">{table(headers, [_line(row, known, t) for row in rows])}</div>'
+
+
+def _line(row: Row, known: bool, t: Translator) -> list[Html]:
+    scores = [one.score for one in row.values if one is not None and one.score is not None]
+    critical = any(score.critical for score in scores)
+    mark = Html(f' <small title="{escape(t("compare_critical_about"))}">{escape(t("compare_critical"))}</small>')
+    place = Html(f"{escape(answer_view.place_name(row.pointer) or t('compare_whole'))}{mark if critical else ''}")
+    return [place, *([_shown(row.expected, t)] if known else []), *(_cell(one, t) for one in row.values)]
+
+
+def _cell(one: Value | None, t: Translator) -> Html:
+    if one is None:
+        return NOTHING
+    if one.score is None:
+        return _shown(one.value, t)
+    sign = f'<i class="{"ok" if one.score.ok else "bad"}">{"✓" if one.score.ok else "✗"}</i> '
+    return Html(
+        f'{sign}<span class="{"" if one.score.ok else "wrong"}">{_shown(one.value, t)}</span>{_why(one.score, t)}'
+    )
+
+
+def _why(score: FieldScore, t: Translator) -> str:
+    if score.ok or score.code in SHOWN_ANYWAY:
+        return ""
+    return f"<small>{escape(words.explain(score, t.language))}</small>"
+
+
+def _shown(value: object, t: Translator) -> Html:
+    if value is MISSING:
+        return Html('<span class="quiet">–</span>')
+    return Html(f"<code>{escape(words.show(value, t.language))}</code>")

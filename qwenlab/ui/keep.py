@@ -1,4 +1,4 @@
-"""From a corrected answer to a new training sample in the open data set."""
+"""From a corrected answer to a new training sample in the open data set, or a new case of a test suite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import suite_growth
 from qwenlab.models.contestant import Message
+from qwenlab.ui import suites
 from qwenlab.ui.components import Html, escape, notice
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
@@ -62,6 +64,47 @@ def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, orig
             lab.saved_as(document)
     said = t("compare_kept", name=sample.id, data=document.dataset.name)
     return notice("warn", said, t("compare_keep_unsaved")) if others_edits else notice("ok", said)
+
+
+def keep_case(lab: Lab, t: Translator, name: str, messages: Sequence[Message], expected: str) -> Html:
+    """Add the conversation with its right answer to a test suite; returns what to say about it.
+
+    Args:
+        name: the suite; a shipped one is copied into the workspace first.
+
+    Raises:
+        QwenlabError: when the case does not fit the suite, or it cannot be read or written.
+    """
+    path = suites.suite_paths(lab).get(name)
+    if path is None:
+        return notice("bad", t("test_no_suite"), t("test_no_suite_remedy"))
+    if not expected.strip():
+        return notice("bad", t("compare_case_empty"))
+    grown = suite_growth.add_case(lab.workspace, path, messages, expected, "compare")
+    if grown.outcome == "there":
+        return notice("warn", t("compare_case_there", name=grown.case, suite=name))
+    if grown.outcome == "contradicts":
+        said = t("compare_case_contradicts", name=grown.case, suite=name)
+        return notice("warn", said, t("compare_case_contradicts_remedy"))
+    if suites.chosen_suite(lab) == name:
+        lab.choose(suite=str(grown.path))
+    said = t("compare_case_kept", name=grown.case, suite=name)
+    trained = _sample_asking(lab, messages)
+    if trained:
+        return notice("ok", said, t("compare_case_trained", name=trained))
+    return notice("ok", said, t("compare_case_kept_remedy"))
+
+
+def _sample_asking(lab: Lab, messages: Sequence[Message]) -> str:
+    """The id of a training sample with the same question; "" when there is none."""
+    try:
+        document = lab.document()
+    except QwenlabError:
+        return ""
+    turns = [(message["role"], message["content"]) for message in messages]
+    asked = Facts(Sample.make("", [*turns, ("assistant", "")])).asked
+    known = document.facts if document is not None else ()
+    return next((facts.id for facts in known if facts.asked == asked), "")
 
 
 def _refusal(document: Document, turns: list[tuple[str, str]], t: Translator) -> Html:

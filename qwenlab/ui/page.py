@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from qwenlab.conversations import formats
 from qwenlab.conversations.words import Language
 from qwenlab.errors import QwenlabError
-from qwenlab.ui import compare_tab, components, data_tab, export_tab, header, test_tab, training_tab
+from qwenlab.ui import compare_tab, components, data_tab, downloads, export_tab, header, test_tab, training_tab
 from qwenlab.ui.guard import COOKIE, Guard, preferred_language
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
@@ -128,6 +128,8 @@ def create_app(lab: Lab) -> FastAPI:
     @app.get("/download/data/{form}")
     def download(form: str, request: Request) -> Response:
         return _download_data(lab, form, Translator(preferred_language(request)))
+
+    app.include_router(downloads.router(lab))
 
     for language in ("en", "zh"):
         gr.mount_gradio_app(

@@ -11,8 +11,8 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.ui import components, roster, suite_view, suites
 from qwenlab.ui import who as who_answers
-from qwenlab.ui.comparison import expected_text
 from qwenlab.ui.components import NOTHING, Html, ended_words, listen, notice, on_load, progress_bar
+from qwenlab.ui.judging import expected_text
 from qwenlab.ui.keep import keep
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.suite_view import View

@@ -8,6 +8,7 @@ import gradio as gr
 
 from qwenlab.ui import components, roster
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.talk import Talk
 from qwenlab.ui.texts import Translator
 
 SECONDS = 4
@@ -18,14 +19,21 @@ def choices(lab: Lab, t: Translator) -> list[tuple[str, str]]:
     return [(one.label(t), one.spec) for one in roster.entrants(lab)]
 
 
-def follow(lab: Lab, t: Translator, who: Any) -> None:
-    """Keep the dropdown `who` current; a new run is chosen too, unless the person has chosen otherwise."""
-    offered = gr.State(None)
+def follow(lab: Lab, t: Translator, who: Any, talk: Any = None) -> None:
+    """Keep the dropdown `who` current; a new run is chosen too, unless the person has chosen otherwise.
 
-    def look(chosen: list[str] | None, before: list[str] | None) -> tuple[Any, list[str]]:
+    Args:
+        talk: the state of a conversation, in the middle of which nobody new is chosen.
+    """
+    offered = gr.State(None)
+    talk = talk or gr.State(None)
+
+    def look(chosen: list[str] | None, before: list[str] | None, view: Talk | None) -> tuple[Any, list[str]]:
         now = roster.usual(lab)
+        if view is not None and view.exchanges:
+            return gr.update(choices=choices(lab, t)), before or now
         if before is not None and now != before and chosen == before:
             return gr.update(choices=choices(lab, t), value=now), now
         return gr.update(choices=choices(lab, t)), now
 
-    components.poll(SECONDS, look, t, [who, offered], [who, offered])
+    components.poll(SECONDS, look, t, [who, offered, talk], [who, offered])

@@ -68,6 +68,10 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
     columns = page.locator("#compare-columns")
     visit.shoot("en-compare-streaming")
     expect(columns.get_by_role("button", name="Correct and keep")).to_have_count(2, timeout=2 * MINUTES)
+    columns.get_by_role("button", name="Right is better").click()
+    expect(page.locator("#compare-said")).to_contain_text("1 of 1 times")
+    page.get_by_role("button", name="Earlier conversations").click()
+    expect(page.locator("#compare-talks")).to_contain_text("Order A1234")
     visit.shoot("en-compare")
 
     # Test: two cases on both

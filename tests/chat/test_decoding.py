@@ -29,10 +29,9 @@ def ask(text: str) -> list[Message]:
     return [Message(role="user", content=text)]
 
 
-COLOUR, STORY = (
-    ask("Say a colour."),
-    ask("Tell me a long story about a kettle that wanted to see the sea."),
-)
+COLOUR = ask("Say a colour.")
+SUM = ask("What is 2 + 2? Please answer with a number only, nothing else at all.")
+STORY = ask("Tell me a long story about a kettle that wanted to see the sea.")
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +75,21 @@ def with_weights(adapter: Path, folder: Path, change: Any) -> Path:
     return made
 
 
+@pytest.fixture(scope="module")
+def strong(random_adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter after which hardly a word is left of what the base says."""
+
+    def louder(weights: dict[str, Any]) -> None:
+        weights.update({key: value * 4 for key, value in weights.items() if "lora_B" in key})
+
+    return with_weights(random_adapter, tmp_path_factory.mktemp("strong") / "adapter", louder)
+
+
 @pytest.mark.parametrize("settings", [SHORT, DRAWN], ids=["greedy", "drawn"])
 def test_columns_with_their_own_conversations_say_what_each_says_alone(
-    exact: LoadedModel, random_adapter: Path, settings: Generation
+    exact: LoadedModel, strong: Path, settings: Generation
 ) -> None:
-    base, tuned = LocalContestant("base", exact), LocalContestant("tuned", exact, random_adapter)
+    base, tuned = LocalContestant("base", exact), LocalContestant("tuned", exact, strong)
     together = columns_of([base, tuned, base], [COLOUR, STORY, STORY], settings)
     assert [answer.text for answer in together] == [
         alone(base, COLOUR, settings),
@@ -98,21 +107,21 @@ def test_another_seed_draws_another_answer(exact: LoadedModel) -> None:
 
 
 def test_base_is_untouched_after_everything_that_happens_to_its_adapters(
-    smollm2: Path, random_adapter: Path, tmp_path: Path
+    smollm2: Path, strong: Path, tmp_path: Path
 ) -> None:
     untouched = alone(LocalContestant("alone", loading.load(smollm2)), STORY, SHORT)
     shared = loading.load(smollm2)
     base = LocalContestant("base", shared)
-    nothing = with_weights(random_adapter, tmp_path / "torn", lambda weights: weights.pop(next(iter(weights))))
+    nothing = with_weights(strong, tmp_path / "torn", lambda weights: weights.pop(next(iter(weights))))
     with pytest.raises(QwenlabError, match="its weights lack"):
         shared.attach(nothing)
     assert alone(base, STORY, SHORT) == untouched, "after a first adapter that failed half-way"
-    first = LocalContestant("first", shared, random_adapter)
+    first = LocalContestant("first", shared, strong)
     spoken = alone(first, STORY, SHORT)
     assert spoken != untouched, "otherwise this test shows nothing"
     with pytest.raises(QwenlabError, match="its weights lack"):
         shared.attach(nothing)
-    checkpoint = with_weights(random_adapter, tmp_path / "checkpoint-2", lambda weights: weights.update(
+    checkpoint = with_weights(strong, tmp_path / "checkpoint-2", lambda weights: weights.update(
         {key: -value for key, value in weights.items() if "lora_B" in key}))  # fmt: skip
     second = LocalContestant("second", shared, checkpoint)
     assert alone(second, STORY, SHORT) not in (untouched, spoken)
@@ -124,10 +133,10 @@ def test_base_is_untouched_after_everything_that_happens_to_its_adapters(
     assert alone(base, STORY, SHORT) == untouched
 
 
-def test_run_that_went_on_answers_with_its_new_weights(smollm2: Path, random_adapter: Path, tmp_path: Path) -> None:
+def test_run_that_went_on_answers_with_its_new_weights(smollm2: Path, strong: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    shared, run = loading.load(smollm2), another(random_adapter, tmp_path / "run")
+    shared, run = loading.load(smollm2), another(strong, tmp_path / "run")
     before = alone(LocalContestant("run", shared, run), STORY, SHORT)
     weights = load_file(run / "adapter_model.safetensors")
     save_file({key: value * 0 for key, value in weights.items()}, run / "adapter_model.safetensors")
@@ -137,7 +146,7 @@ def test_run_that_went_on_answers_with_its_new_weights(smollm2: Path, random_ada
 
 
 def test_broken_adapters_are_refused_and_the_base_goes_on(
-    smollm2: Path, random_adapter: Path, tmp_path: Path, exact: LoadedModel
+    smollm2: Path, strong: Path, tmp_path: Path, exact: LoadedModel
 ) -> None:
     import torch
 
@@ -148,23 +157,23 @@ def test_broken_adapters_are_refused_and_the_base_goes_on(
         key = next(key for key in weights if "lora_A" in key)
         weights[key] = torch.zeros(4, 7)
 
-    cut = another(random_adapter, tmp_path / "cut")
+    cut = another(strong, tmp_path / "cut")
     whole = (cut / "adapter_model.safetensors").read_bytes()
     (cut / "adapter_model.safetensors").write_bytes(whole[: len(whole) // 2])
     embeddings = with_weights(
-        random_adapter,
+        strong,
         tmp_path / "embeddings",
         lambda w: w.update({"base_model.model.lm_head.weight": torch.zeros(2, 2)}),
     )
     broken = {
         "cannot be read": cut,
-        "no numbers": with_weights(random_adapter, tmp_path / "nan", spoil),
-        "size mismatch": with_weights(random_adapter, tmp_path / "wide", widen),
+        "no numbers": with_weights(strong, tmp_path / "nan", spoil),
+        "size mismatch": with_weights(strong, tmp_path / "wide", widen),
         "changes weights of the base": embeddings,
-        "which others share": another(random_adapter, tmp_path / "bias", bias="all"),
-        "of the kind 'IA3'": another(random_adapter, tmp_path / "ia3", peft_type="IA3"),
-        "does not fit": another(random_adapter, tmp_path / "elsewhere", target_modules=["c_attn"]),
-        "not supported": another(random_adapter, tmp_path / "norms", target_modules=["q_proj", "input_layernorm"]),
+        "which others share": another(strong, tmp_path / "bias", bias="all"),
+        "of the kind 'IA3'": another(strong, tmp_path / "ia3", peft_type="IA3"),
+        "does not fit": another(strong, tmp_path / "elsewhere", target_modules=["c_attn"]),
+        "not supported": another(strong, tmp_path / "norms", target_modules=["q_proj", "input_layernorm"]),
     }
     base = LocalContestant("base", exact)
     untouched = alone(base, STORY, SHORT)
@@ -176,14 +185,14 @@ def test_broken_adapters_are_refused_and_the_base_goes_on(
             assert caught.value.say("zh") != caught.value.say("en")
     assert not fresh.has_adapters
     assert alone(LocalContestant("base", fresh), STORY, SHORT) == untouched
-    assert alone(LocalContestant("first", fresh, random_adapter), STORY, SHORT) == alone(
-        LocalContestant("first", exact, random_adapter), STORY, SHORT
+    assert alone(LocalContestant("first", fresh, strong), STORY, SHORT) == alone(
+        LocalContestant("first", exact, strong), STORY, SHORT
     )
     assert alone(base, STORY, SHORT) == untouched
 
 
 def test_adapter_that_cannot_be_mixed_answers_beside_the_others(
-    exact: LoadedModel, random_adapter: Path, tmp_path: Path
+    exact: LoadedModel, strong: Path, tmp_path: Path
 ) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
@@ -199,7 +208,7 @@ def test_adapter_that_cannot_be_mixed_answers_beside_the_others(
     three = [
         LocalContestant("base", exact),
         LocalContestant("dora", exact, tmp_path),
-        LocalContestant("tuned", exact, random_adapter),
+        LocalContestant("tuned", exact, strong),
     ]
     together = columns_of(three, [STORY] * 3, SHORT)
     assert [answer.text for answer in together] == [alone(one, STORY, SHORT) for one in three]
@@ -223,10 +232,10 @@ def test_conversation_that_the_template_refuses_ends_its_own_column(exact: Loade
     assert fine.text == alone(base, COLOUR, SHORT)
 
 
-def test_column_ends_when_its_own_answer_does(exact: LoadedModel, random_adapter: Path) -> None:
-    base, tuned = LocalContestant("base", exact), LocalContestant("tuned", exact, random_adapter)
+def test_column_ends_when_its_own_answer_does(exact: LoadedModel, strong: Path) -> None:
+    base, tuned = LocalContestant("base", exact), LocalContestant("tuned", exact, strong)
     early = False
-    for step in stream_batch([base, tuned], [COLOUR, STORY], Generation(24), threading.Event()):
+    for step in stream_batch([base, tuned], [SUM, STORY], Generation(24), threading.Event()):
         early = early or isinstance(step[0], Answer) and not isinstance(step[1], Answer)
     first, second = step
     assert isinstance(first, Answer)
@@ -253,10 +262,10 @@ def test_stop_leaves_a_long_prompt_before_its_first_word(smollm2: Path) -> None:
     assert len(reached) == 3
 
 
-def test_ten_chats_at_once_get_each_its_own_answer(smollm2: Path, random_adapter: Path) -> None:
+def test_ten_chats_at_once_get_each_its_own_answer(smollm2: Path, strong: Path) -> None:
     pool = ModelPool()
     talks = [ask(f"Say the number {number}.") for number in range(10)]
-    adapter = [None, random_adapter]
+    adapter = [None, strong]
     settings = Generation(max_new_tokens=5)
     expected = [
         alone(LocalContestant("x", pool.get(smollm2), adapter[at % 2]), talk, settings) for at, talk in enumerate(talks)

@@ -181,7 +181,7 @@ def test_same_seed_same_answer_and_settings_reach_llama_cpp(small: GgufContestan
 
 @pytest.mark.model
 def test_stop_does_not_wait_for_a_long_prompt(small: GgufContestant) -> None:
-    long: list[Message] = [{"role": "user", "content": "word " * 7000}]
+    long: list[Message] = [{"role": "user", "content": "word " * 3000}]
     stream = small.stream(long, Generation(max_new_tokens=8), lambda: True)
     with pytest.raises(StopIteration) as end:
         next(stream)

@@ -9,15 +9,22 @@ import pytest
 
 from qwenlab import files
 from qwenlab.conversations.dataset import new_data_set
+from qwenlab.conversations.messages import of_lines
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import batch
+from qwenlab.evals.answers import Answered, AnswerLog
+from qwenlab.evals.preferences import Vote, Voter, tally
 from qwenlab.evals.suite import suite_from
 from qwenlab.models.contestant import Answer, Generation
-from qwenlab.ui import compare_view, roster
-from qwenlab.ui.comparison import Exchange, Line, Reply, Room, Step, Talk, Wanted, ask, judge
-from qwenlab.ui.keep import keep
+from qwenlab.ui import batch_view, compare_view, roster, talk_lists
+from qwenlab.ui.judging import Wanted, judge
+from qwenlab.ui.keep import keep, keep_case
+from qwenlab.ui.kept_talks import Kept
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.room import Line, Room, Step, ask
 from qwenlab.ui.roster import Entrant
+from qwenlab.ui.talk import Exchange, Reply, Talk
 from qwenlab.ui.texts import Translator
 from qwenlab.workspace import Workspace
 
@@ -141,7 +148,7 @@ def test_wrong_value_is_marked_and_right_one_is_not() -> None:
     page = compare_view.conversation(talk_with(Answer('{"intent": "refund", "amount": 7}', "stop"), wanted=wanted), EN)
     assert "1 of 2 values right" in page
     assert '<span class="wrong"><code>7</code></span>' in page
-    assert "refund</code>" not in page
+    assert "refund&quot;</code>" not in page
 
 
 def test_model_and_person_cannot_put_html_on_the_page() -> None:
@@ -151,7 +158,7 @@ def test_model_and_person_cannot_put_html_on_the_page() -> None:
     page = compare_view.conversation(talk, EN)
     assert "<script" not in page
     assert "<img" not in page
-    assert "&lt;script&gt;" in page
+    assert "script&gt;" in page
 
 
 def test_that_there_is_no_json_is_no_fault_where_none_is_wanted() -> None:
@@ -245,3 +252,80 @@ def test_sample_that_does_harm_is_refused(lab: Lab, answer: str, words: str) -> 
     document = lab.document()
     assert document is not None
     assert len(document.samples) == 1
+
+
+def test_corrected_question_becomes_a_case_of_the_suite_once(lab: Lab) -> None:
+    asked = [{"role": "user", "content": "how long?"}]
+    files.write_text(lab.workspace.suites / "mine.yaml", "name: mine\ncases:\n- {id: a, prompt: hi, expected: hello}\n")
+    assert "Added to the suite mine as compare-0001" in keep_case(lab, EN, "mine", asked, "two days")
+    assert "already, as compare-0001" in keep_case(lab, EN, "mine", asked, "two days")
+    assert "expects another answer" in keep_case(lab, EN, "mine", asked, "five days")
+    assert "needs its right answer" in keep_case(lab, EN, "mine", asked, " ")
+    assert "has this question too, as a" in keep_case(lab, EN, "mine", [{"role": "user", "content": "q"}], "old")
+
+
+# --- verdicts and lists --------------------------------------------------------------------------------------
+
+
+def test_nothing_tells_who_is_who_before_a_blind_verdict() -> None:
+    talk = talk_with(Answer("yes", "stop", tokens=3), Answer('{"a": 1}', "stop", tokens=4))
+    exchange = talk.exchanges[0]
+    exchange.shuffle((1, 0))
+    for reply in exchange.replies:
+        reply.about, reply.seconds = {"weights": "abcdef0123456789"}, 1.0
+    page = compare_view.conversation(talk, EN)
+    assert not any(word in page for word in ("base", "tuned", "abcdef", "tokens"))
+    assert page.index("Answer A") < page.index("a&quot;: 1") < page.index("Answer B")
+    exchange.vote(1, talk.id)
+    page = compare_view.conversation(talk, EN)
+    assert page.index("A · tuned") < page.index("B · base")
+    assert 'title="abcdef0123456789"' in page
+
+
+def test_two_are_judged_by_side_and_three_by_name() -> None:
+    talk = talk_with(Answer("yes", "stop"), Answer("no", "stop"))
+    assert "Left is better" in compare_view.conversation(talk, EN)
+    third = Reply(Entrant("s.gguf", "small", "gguf"))
+    third.end(Answer("well", "stop"), NOTHING_WANTED)
+    talk.exchanges[0] = Exchange("hello", [*talk.exchanges[0].replies, third])
+    page = compare_view.conversation(talk, EN)
+    assert ">small</button>" in page
+    assert "Left" not in page
+
+
+def test_differing_words_are_marked() -> None:
+    talk = talk_with(Answer("It takes two days.", "stop"), Answer("It takes nine days.", "stop"))
+    page = compare_view.conversation(talk, EN)
+    assert "It takes <mark>two</mark> days." in page
+    assert "It takes <mark>nine</mark> days." in page
+
+
+def test_forced_answer_stands_beside_the_free_one() -> None:
+    talk = talk_with(Answer("sure!", "stop"))
+    reply = talk.exchanges[0].replies[0]
+    reply.forced = Reply(BASE)
+    reply.forced.end(Answer('{"intent": "x"}', "stop"), Wanted(SUITE))
+    page = compare_view.conversation(talk, EN)
+    assert page.index("sure!") < page.index("With the schema enforced") < page.index("</i> strict JSON")
+
+
+def test_lists_cannot_be_written_into_by_strangers() -> None:
+    found = Kept("a", "2026-01-01T00:00:00Z", EVIL, (EVIL,), 1)
+    vote = Vote("k", "t", (Voter(EVIL, "m"), Voter("b", "n")), 0)
+    page = talk_lists.kept([found], 1, "", EVIL, EN) + talk_lists.tally(tally([vote]), 1, EN)
+    assert "<script" not in page
+    assert "<img" not in page
+
+
+def test_batch_table_has_a_verdict_for_each_answer(tmp_path: Path) -> None:
+    plan = batch.Plan((("base", "m"),), schema={"type": "object", "required": ["a"]})
+    batch.prepare(tmp_path, plan, of_lines(f"one\n{EVIL}\nthree"))
+    log = AnswerLog(tmp_path / "base" / "answers.jsonl")
+    log.path.parent.mkdir()
+    log.append(Answered("1", Answer('{"a": 1}', "stop")))
+    log.append(Answered("2", Answer(EVIL, "error", error=EVIL, error_zh=EVIL)))
+    page = batch_view.answers(tmp_path, batch.read(tmp_path), EN)
+    assert "fits the schema" in page
+    assert "2 answers, 1 strict JSON, 1 fit the schema, 1 without an answer" in page
+    assert "<script" not in page
+    assert "<img" not in page

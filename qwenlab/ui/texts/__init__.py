@@ -13,6 +13,7 @@ from qwenlab.ui.texts import (
     export,
     looks,
     shell,
+    talks,
     test,
     training,
 )
@@ -28,6 +29,7 @@ for _table in (
     training.TEXTS,
     looks.TEXTS,
     compare.TEXTS,
+    talks.TEXTS,
     test.TEXTS,
     export.TEXTS,
 ):

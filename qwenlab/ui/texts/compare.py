@@ -16,16 +16,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compare_send": ("Send", "发送"),
     "compare_stop": ("Stop", "停止"),
     "compare_new": ("New conversation", "新对话"),
-    "compare_unload": ("Free the memory", "释放内存"),
+    "compare_unload": ("Unload all", "全部卸载"),
     "compare_unloaded": ("Nothing is loaded any more.", "已全部卸载。"),
     "compare_unload_busy": (
         "An answer is being made. Stop it or wait, then free the memory.",
         "正在生成回答。请先停止或等待，再释放内存。",
-    ),
-    "compare_in_memory": ("In memory: {names}", "内存中：{names}"),
-    "compare_training": (
-        "A training run is using this computer: answers come more slowly.",
-        "本机正在训练：回答会比较慢。",
     ),
     "compare_max_tokens": ("Longest answer, in tokens", "回答的最大长度（词元）"),
     "compare_temperature": ("Temperature (0: always the likeliest word)", "温度（0：总选最可能的词）"),
@@ -37,8 +32,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "compare_you": ("You", "您"),
     "compare_began_anew": (
-        "Contestants or system prompt changed, so a new conversation began.",
-        "回答者或系统提示已改变，因此开始了新对话。",
+        "A new conversation began; the one before is under “Earlier conversations”.",
+        "已开始新对话；之前的对话在“以前的对话”中。",
     ),
     "compare_waiting": (
         "Another comparison is being answered; before yours: {number}.",
@@ -113,11 +108,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "compare_first": ("first word after {time}", "{time}后开始回答"),
     "compare_seconds": ("{number} s", "{number} 秒"),
-    "compare_keep": ("Correct and keep as training sample", "改正后存为训练样本"),
+    "compare_keep": ("Correct and keep", "改正并保存"),
     "compare_keep_answer": ("The right answer to this message", "这条留言的正确回答"),
     "compare_keep_about": (
-        "Correct the answer; it is stored with its conversation in the data set {data}.",
-        "请改正回答；它会连同对话一起存入数据集 {data}。",
+        "Correct it, then keep it with its conversation: in the data set {data}, or as a case of a test suite.",
+        "请改正，然后连同对话一起保存：存入数据集 {data}，或加为测试用例。",
     ),
     "compare_keep_save": ("Keep as training sample", "存为训练样本"),
     "compare_keep_cancel": ("Cancel", "取消"),

@@ -269,16 +269,16 @@ def test_full_disk_is_told_and_resume_goes_on_once_there_is_room(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits a process's memory this way")
 def test_want_of_memory_is_told_with_the_change_that_helps(session_workspace: Workspace, tmp_path: Path) -> None:
-    turns = [{"from": "user", "value": "Hello. " * 200}, {"from": "assistant", "value": "Good day to you. " * 60}]
+    turns = [{"from": "user", "value": "Hello. " * 220}, {"from": "assistant", "value": "Good day to you. " * 100}]
     data = tmp_path / "long.json"
     files.write_json(data, [{"id": str(number), "conversations": turns} for number in range(16)])
-    job = runs.create(session_workspace, settings(data, batch_size=8, micro_batch=8))
+    job = runs.create(session_workspace, settings(data, batch_size=16, micro_batch=16))
     start = "import sys; from pathlib import Path; from qwenlab.jobs import Job; from qwenlab.training import runs;"
     start += "runs.start(Job(Path(sys.argv[1])))"
-    limited = 'ulimit -v 6000000; exec "$0" -c "$1" "$2"'
+    limited = 'ulimit -v 5000000; exec "$0" -c "$1" "$2"'
     subprocess.run(["bash", "-c", limited, sys.executable, start, str(job.folder)], check=True)
     progress = follow_to_end(job)
     assert progress.state == "failed", job.log_tail()
     assert progress.reason == "The machine ran out of memory."
-    assert "Set micro_batch to 4" in progress.remedy, job.log_tail()
-    assert "“微批大小”设为 4" in progress.remedy_zh
+    assert "Set micro_batch to 8" in progress.remedy, job.log_tail()
+    assert "“微批大小”设为 8" in progress.remedy_zh

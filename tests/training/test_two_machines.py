@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
@@ -21,7 +20,7 @@ from qwenlab.training import launch, runs
 from qwenlab.training import recipe as recipes
 from qwenlab.workspace import Workspace
 
-FIRST, SECOND = "qwenlab-1", "qwenlab-2"
+FIRST, SECOND = (f"qwenlab-{os.getpid()}-{machine}" for machine in (1, 2))
 ADDRESS = {FIRST: "10.77.0.1", SECOND: "10.77.0.2"}
 IN_FLOAT32 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_WAIT_POLICY": "PASSIVE"}
 """As in test_training_run; and both machines compute on the same cores, so none may spin while it waits."""
@@ -51,8 +50,6 @@ def machines() -> Iterator[None]:
         pytest.skip("needs root and iproute2 to make machines of its own")
     try:
         for name in (FIRST, SECOND):
-            with contextlib.suppress(subprocess.CalledProcessError):  # what a killed test left
-                ip(f"netns del {name}")
             ip(f"netns add {name}")
         ip(f"link add end0 netns {FIRST} type veth peer name end0 netns {SECOND}")
         for name in (FIRST, SECOND):

@@ -12,6 +12,8 @@ from qwenlab.training.recipe import Recipe
 
 RECIPE = "recipe.json"
 DATA = "data.json"
+SUITE = "suite.json"
+"""A run's own copies of what it learned from, and of the test that decided."""
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -30,13 +32,15 @@ def flags_command(recipe: Recipe, preset: str) -> str:
 
 
 def files_command(recipe: Recipe) -> str:
-    """One line for a shell that trains a run's recipe again, beside copies of its files `RECIPE` and `DATA`.
+    """One line for a shell that trains a run's recipe again, beside copies of the files it keeps.
 
-    A model that is a folder is named by what the folder is called: it lies elsewhere on another computer.
+    These are `RECIPE`, `DATA` and, where a test decided, `SUITE`. A model that is a folder is named by what the folder
+    is called: it lies elsewhere on another computer.
     """
     model = Path(recipe.model).name
     where = ["--model", model] if model != recipe.model else []
-    return shlex.join(["qwenlab", "train", RECIPE, "--data", DATA, *where])
+    test = ["--suite", SUITE] if recipe.suite else []
+    return shlex.join(["qwenlab", "train", RECIPE, "--data", DATA, *test, *where])
 
 
 def process_commands(recipe: Recipe, run_folder: Path) -> list[str]:

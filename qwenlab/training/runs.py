@@ -234,8 +234,6 @@ class Progress:
             self.phase = event["name"]
             if self.phase == "loading":
                 self._begin()
-            if self.phase == "loading":  # a new attempt
-                self.damaged = self.damaged_zh = ""
         elif kind == "damaged":
             self.damaged, self.damaged_zh = event["words"], event["words_zh"]
         elif kind == "encoded":
@@ -276,6 +274,7 @@ class Progress:
 
     def _begin(self) -> None:
         """A process starts, and goes on from what was saved."""
+        self.damaged = self.damaged_zh = ""
         self.starts, self._timed, self._before = self.starts + 1, 0, self.seconds_per_step
         if self._before:
             self.eta_seconds = self._before * (self.total - self.saved)

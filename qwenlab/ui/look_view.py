@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qwenlab.training.looks import Score
 from qwenlab.training.runs import Progress
-from qwenlab.ui.components import NOTHING, Html, duration, escape, notice, table
+from qwenlab.ui.components import NOTHING, Html, duration, escape, fold, notice, table
 from qwenlab.ui.loss_curve import Spot, score_curve
 from qwenlab.ui.texts import Translator
 
@@ -80,9 +80,8 @@ def _fold(taken: list[tuple[int, Score, float]], t: Translator) -> Html:
         [f"{step:,}", percent(score.score), percent(score.passed), score.n, duration(t, seconds)]
         for step, score, seconds in taken
     ]
-    words = escape(t("looks_fold", number=len(taken)))
     inner = f"<p>{escape(t('looks_fold_about'))}</p>{table(heads, rows, range(5))}"
-    return Html(f'<details data-fold="looks"><summary>{words}</summary>{inner}</details>')
+    return fold("looks", t("looks_fold", number=len(taken)), inner)
 
 
 def _words(key: str, step: int, score: Score, t: Translator) -> str:

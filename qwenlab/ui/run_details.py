@@ -102,7 +102,8 @@ def of_form(recipe: Recipe, preset: str, t: Translator) -> Html:
 
 def of_run(job: Job, recipe: Recipe, t: Translator) -> Html:
     """What trains the same as a run on another computer, and what starts its processes by hand."""
-    where = t("train_elsewhere_run", folder=job.folder, recipe=handover.RECIPE, data=handover.DATA)
+    names = [handover.RECIPE, handover.DATA, *([handover.SUITE] if recipe.suite else [])]
+    where = t("train_elsewhere_run", folder=job.folder, files=("、" if t.language == "zh" else ", ").join(names))
     inner = f"<p>{escape(where)}</p>{command(handover.files_command(recipe), t)}<p>{save_recipe(recipe, t)}</p>"
     lines = handover.process_commands(recipe, job.folder)
     if lines:

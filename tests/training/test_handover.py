@@ -54,6 +54,8 @@ def test_recipe_file_is_read_by_train(tmp_path: Path) -> None:
 
 def test_run_is_trained_again_from_its_own_files() -> None:
     assert handover.files_command(Recipe()) == "qwenlab train recipe.json --data data.json"
+    decided = handover.files_command(Recipe(suite="tickets"))
+    assert decided == "qwenlab train recipe.json --data data.json --suite suite.json"
     own = handover.files_command(Recipe(model="/models/mine"))
     assert own == "qwenlab train recipe.json --data data.json --model mine"
 

@@ -126,9 +126,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "也可以把设置存成文件交给别人，用 qwenlab train 文件名 读取：",
     ),
     "train_elsewhere_run": (
-        "Copy {recipe} (the settings) and {data} (what it learned from) out of {folder} to the other computer, "
-        "and run there in a terminal:",
-        "把 {folder} 中的 {recipe}（设置）和 {data}（所学的数据）复制到另一台电脑，然后在那里的终端运行：",
+        "Copy {files} out of {folder} to the other computer, and run there in a terminal:",
+        "把 {folder} 中的 {files} 复制到另一台电脑，然后在那里的终端运行：",
     ),
     "train_elsewhere_processes": (
         "That starts all processes of one machine by itself. By hand, one line for each machine, with the run's folder "

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,53 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def append_line(path: Path, line: str, durable: bool = False) -> None:
+    """Append one line; a last line that a crash left unfinished is ended first.
+
+    Args:
+        line: without its newline; half of a surrogate pair becomes a question mark.
+        durable: whether it is on the disk, and not only with the system, when this returns.
+    """
+    new = not path.exists()
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else "\n" + line
+        file.write(line.encode("utf-8", "replace") + b"\n")
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    if durable and new:
+        sync_folder(path.parent)
+
+
+def new_folder(parent: Path, stem: str) -> Path:
+    """Make a folder named after `stem` and this second; it is nobody else's.
+
+    Raises:
+        QwenlabError: when it cannot be made.
+    """
+    name = f"{stem}-{time.strftime('%m%d-%H%M%S')}"
+    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+        folder = parent / (name + suffix)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise QwenlabError(
+                f"The folder {folder} cannot be made: {error.strerror}.",
+                "Check the folder's permissions.",
+                zh=(f"无法建立文件夹 {folder}：{error.strerror}。", "请检查文件夹权限。"),
+            ) from error
+        return folder
+    raise QwenlabError(
+        f"{parent} holds too many folders of this second.",
+        "Try again.",
+        zh=(f"{parent} 中这一秒内的文件夹太多。", "请重试。"),
+    )
 
 
 def sync_folder(folder: Path) -> None:

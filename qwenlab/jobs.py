@@ -212,13 +212,8 @@ class Job:
 
     def report(self, event: str, **values: Any) -> None:
         """Append one event with its time, in seconds since the epoch."""
-        line = json.dumps({"event": event, "time": time.time(), **values}, ensure_ascii=False) + "\n"
-        with (self.folder / "events.jsonl").open("ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # a crash tore the last line: start a new one
-                    line = "\n" + line
-            file.write(line.encode("utf-8"))
+        line = json.dumps({"event": event, "time": time.time(), **values}, ensure_ascii=False)
+        files.append_line(self.folder / "events.jsonl", line)
 
     def asked_to_stop(self) -> bool:
         """Whether a person asked this job to stop."""

@@ -46,3 +46,17 @@ def test_reading_what_is_no_json_names_the_file(tmp_path: Path, content: bytes) 
     path.write_bytes(content)
     with pytest.raises(QwenlabError, match=r"broken\.json is not valid JSON"):
         files.read_json(path)
+
+
+def test_new_folders_of_one_second_are_different(tmp_path: Path) -> None:
+    made = [files.new_folder(tmp_path / "results", "tickets") for _ in range(3)]
+    assert len(set(made)) == 3
+    assert all(folder.is_dir() and folder.name.startswith("tickets-") for folder in made)
+
+
+def test_line_behind_a_torn_one_stands_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    files.append_line(path, "one")
+    path.write_bytes(path.read_bytes() + b"to")  # a crash
+    files.append_line(path, "three \ud800", durable=True)
+    assert path.read_bytes() == b"one\nto\nthree ?\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +45,7 @@ def answer_batch(chosen: argparse.Namespace, workspace: Workspace, console: Cons
     """Ask every contestant every message; what was answered before is not asked again."""
     from qwenlab.chat import contestants
 
-    folder = chosen.output or (console.job.folder if console.job else _new_folder(workspace))
+    folder = chosen.output or (console.job.folder if console.job else files.new_folder(workspace.batches, "batch"))
     if not (folder / batch.ABOUT).exists() or not console.job:  # the page prepares the folder itself
         specs = tuple(contestants.parse(one) for one in chosen.contestants)
         schema = files.read_json(chosen.schema) if chosen.schema else None
@@ -107,12 +106,3 @@ def _show(console: Console, now: batch.Progress) -> None:
 
 def _stopped(console: Console) -> bool:
     return console.job is not None and console.job.asked_to_stop()
-
-
-def _new_folder(workspace: Workspace) -> Path:
-    """A fresh folder named after the time."""
-    stem, number = f"batch-{time.strftime('%m%d-%H%M%S')}", 2
-    folder = workspace.batches / stem
-    while folder.exists():
-        folder, number = workspace.batches / f"{stem}-{number}", number + 1
-    return folder

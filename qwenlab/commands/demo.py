@@ -53,7 +53,7 @@ def demo(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     with _timed("quantize", seconds):
         quantize_folder(workspace, merged, int4, console)
     specs = [("base", model), ("adapter", f"{model}+{job.id}"), ("merged", str(merged)), ("int4", str(int4))]
-    folder = test.new_folder(workspace, suite.name)
+    folder = files.new_folder(workspace.results, suite.name)
     for spec in specs:
         with _timed(f"test {spec[0]}", seconds):
             found = test.run_contestants(workspace, suite, [spec], folder, [job.folder / "data.json"], console)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     for _, spec in specs:
         if catalogue.entry(spec.partition("+")[0]):
             ensure(workspace, spec.partition("+")[0], console)
-    folder = chosen.output or (console.job.folder if console.job else new_folder(workspace, suite.name))
+    folder = chosen.output or (console.job.folder if console.job else files.new_folder(workspace.results, suite.name))
     trained = [*chosen.trained_on, *training_data(workspace, [spec for _, spec in specs])]
     deciding = selection.used(suite, runs_of(workspace, [spec for _, spec in specs]))
     found = run_contestants(workspace, suite, specs, folder, trained, console, deciding)
@@ -202,16 +201,6 @@ def size_of(workspace: Workspace, spec: str) -> int | None:
     if adapter:
         size += (adapters.find(workspace, adapter) / "adapter_model.safetensors").stat().st_size
     return size
-
-
-def new_folder(workspace: Workspace, suite: str) -> Path:
-    """A fresh result folder named after suite and time."""
-    folder = workspace.results / f"{suite}-{time.strftime('%m%d-%H%M%S')}"
-    number = 2
-    while folder.exists():
-        folder = folder.with_name(f"{folder.name}-{number}")
-        number += 1
-    return folder
 
 
 def _with_thresholds(suite: Suite, written: Sequence[str]) -> Suite:

@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from qwenlab import files
 from qwenlab.conversations import tables
-from qwenlab.conversations.messages import Question, checked, read_questions, write_questions
+from qwenlab.conversations.messages import MOST, Question, checked, read_questions, write_questions
 from qwenlab.conversations.sample import to_json
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.answers import Answered, AnswerLog
@@ -206,19 +207,32 @@ def read_plan(folder: Path) -> tuple[Plan, tuple[Question, ...]]:
 def read(folder: Path) -> Batch:
     """A batch with the answers it has so far. Raises QwenlabError when it cannot be read."""
     plan, questions = read_plan(folder)
-    check = SchemaCheck(plan.schema) if plan.schema is not None else None
+    schema = "" if plan.schema is None else json.dumps(plan.schema)
     cells: dict[str, tuple[Cell | None, ...]] = {}
     for name, _ in plan.contestants:
         known = AnswerLog(folder / name / "answers.jsonl").latest()
         found = [known.get(str(number)) for number in range(1, len(questions) + 1)]
-        cells[name] = tuple(None if item is None else _cell(item.answer, check) for item in found)
+        cells[name] = tuple(None if item is None else _cell(item.answer, schema) for item in found)
     return Batch(plan, questions, cells)
 
 
-def _cell(answer: Answer, check: SchemaCheck | None) -> Cell:
+def changed(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Something else whenever a file of the batch was written: names, times and sizes."""
+    known = [path for path in (folder / ABOUT, folder / MESSAGES, *folder.glob("*/answers.jsonl")) if path.exists()]
+    return tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in known)
+
+
+@lru_cache(maxsize=2 * MOST)
+def _cell(answer: Answer, schema: str) -> Cell:
+    """An answer as it was read; a batch that grows judges only what is new. `schema` as JSON text, "" for none."""
     reading = classify(answer.text)
-    violations = tuple(check.violations(reading.value)) if check is not None and reading.parsed else None
+    violations = tuple(_check(schema).violations(reading.value)) if schema and reading.parsed else None
     return Cell(answer, reading, violations)
+
+
+@lru_cache(maxsize=4)
+def _check(schema: str) -> SchemaCheck:
+    return SchemaCheck(json.loads(schema))
 
 
 # --- export ----------------------------------------------------------------------------------------------

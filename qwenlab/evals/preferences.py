@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,19 +116,9 @@ class VoteLog:
         Raises:
             QwenlabError: when it cannot be written.
         """
-        line = json.dumps(asdict(vote), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            new = not self.path.exists()
-            with self.path.open("ab+") as file:
-                if file.tell():
-                    file.seek(-1, os.SEEK_END)
-                    line = line if file.read(1) == b"\n" else b"\n" + line  # a crash tore the last one
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            if new:
-                files.sync_folder(self.path.parent)
+            files.append_line(self.path, json.dumps(asdict(vote), ensure_ascii=False), durable=True)
         except OSError as error:
             raise QwenlabError(
                 f"The verdict cannot be written to {self.path}: {error.strerror}.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -52,7 +51,7 @@ def create(workspace: Workspace, recipe: Recipe, suite: Mapping[str, Any] | None
             ),
         )
     resolved = recipe.model_copy(update={"model": recipe.model, "data": str(data), "languages": speaks})
-    folder = _free_folder(workspace.runs, data.name.split(".")[0])
+    folder = files.new_folder(workspace.runs, data.name.split(".")[0])
     files.write_json(folder / "recipe.json", resolved.model_dump())
     files.write_json(folder / "base.json", {"folder": str(base)})
     files.write_bytes(folder / "data.json", data.read_bytes())
@@ -78,22 +77,6 @@ def find_data(workspace: Workspace, named: str) -> Path:
         f"There is no data set {named}.",
         "Name a train.json file.",
         zh=(f"没有数据集 {named}。", "请指定一个 train.json 文件。"),
-    )
-
-
-def _free_folder(parent: Path, stem: str) -> Path:
-    base = f"{stem}-{time.strftime('%m%d-%H%M%S')}"
-    for suffix in ["", *(f"-{number}" for number in range(2, 1000))]:
-        folder = parent / (base + suffix)
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise QwenlabError(
-        f"{parent} holds too many runs of this second.",
-        "Try again.",
-        zh=(f"{parent} 中这一秒内的训练太多。", "请重试。"),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from qwenlab import files
 from qwenlab.conversations import messages
 from qwenlab.conversations.messages import Question
 from qwenlab.errors import QwenlabError
@@ -97,7 +98,7 @@ class BatchPanel:
     def _read(self, folder: Path | None) -> tuple[Batch | None, Html]:
         """The batch, or why it cannot be shown."""
         try:
-            return (batch.read(folder) if folder is not None else None), NOTHING
+            return (_batch(folder, batch.changed(folder)) if folder is not None else None), NOTHING
         except QwenlabError as error:
             return None, notice("bad", *error_words(error, self.translator))
 
@@ -125,6 +126,12 @@ def build(lab: Lab, t: Translator, part: Mapping[str, Any]) -> BatchPanel:
     return BatchPanel(lab, t, lines, file, start_button, stop, chosen, progress, table, picked)
 
 
+@lru_cache(maxsize=4)
+def _batch(folder: Path, _changed: object) -> Batch:
+    """A batch, read again only when it has grown: every window asks for it every two seconds."""
+    return batch.read(folder)
+
+
 # --- without the page ------------------------------------------------------------------------------------
 
 
@@ -137,7 +144,7 @@ def start(lab: Lab, plan: Plan, questions: list[Question], t: Translator) -> Job
     running = newest(lab.workspace)
     if running is not None and running.state() == "running":
         raise QwenlabError(t("batch_running"), t("batch_running_remedy"))
-    job = Job(_new_folder(lab.workspace))
+    job = Job(files.new_folder(lab.workspace.batches, "batch"))
     batch.prepare(job.folder, plan, questions)
     argv = ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder)]
     argv += ["batch", str(job.folder / batch.MESSAGES)]
@@ -157,11 +164,3 @@ def newest(workspace: Workspace) -> Job | None:
     """The batch that was started last from a page."""
     found = list(workspace.batches.glob("*/job.json"))
     return Job(max(found, key=lambda path: path.stat().st_mtime_ns).parent) if found else None
-
-
-def _new_folder(workspace: Workspace) -> Path:
-    stem, number = f"batch-{time.strftime('%m%d-%H%M%S')}", 2
-    folder = workspace.batches / stem
-    while folder.exists():
-        folder, number = workspace.batches / f"{stem}-{number}", number + 1
-    return folder

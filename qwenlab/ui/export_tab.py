@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import time
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import report
 from qwenlab.export import package
@@ -180,18 +179,9 @@ def start_step(lab: Lab, found: Ladder, step: str, t: Translator, suite: str = "
         ],
         "verify": ["verify", str(last.folder) if last else "", "--json"],
     }[step]
-    job = Job(_free_folder(lab.workspace.jobs))
+    job = Job(files.new_folder(lab.workspace.jobs, "export"))
     job.start("export", ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder), *words])
     return job
-
-
-def _free_folder(parent: Path) -> Path:
-    stem, number = f"export-{time.strftime('%m%d-%H%M%S')}", 1
-    folder = parent / stem
-    while folder.exists():
-        number += 1
-        folder = parent / f"{stem}-{number}"
-    return folder
 
 
 def stop_job(lab: Lab, key: str) -> None:

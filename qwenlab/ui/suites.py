@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.compare import Verdict
 from qwenlab.evals.result import ANSWERS, SUITE, Result, load_result
@@ -76,7 +76,7 @@ def start_test(
     newest = newest_test(lab.workspace)
     if newest is not None and newest.state() == "running":
         raise QwenlabError(t("test_running", name=newest.id), t("test_running_remedy"))
-    job = Job(new_folder(lab.workspace, found.name))
+    job = Job(files.new_folder(lab.workspace.results, found.name))
     argv = ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder), "test", str(path)]
     for one in entrants:
         argv += ["-c", f"{one.name}={one.spec}"]
@@ -86,15 +86,6 @@ def start_test(
         argv += ["--limit", str(limit)]
     job.start("test", argv)
     return job
-
-
-def new_folder(workspace: Workspace, suite: str) -> Path:
-    """A fresh result folder named after suite and time."""
-    stem = f"{suite}-{time.strftime('%m%d-%H%M%S')}"
-    folder, number = workspace.results / stem, 2
-    while folder.exists():
-        folder, number = workspace.results / f"{stem}-{number}", number + 1
-    return folder
 
 
 def newest_test(workspace: Workspace) -> Job | None:

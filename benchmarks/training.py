@@ -10,13 +10,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,13 @@ from benchmarks.work import share_of_peak
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.conversations.sample import Sample
 from qwenlab.models import adapters, catalogue, loading, precision
-from qwenlab.training import packing, runs
+from qwenlab.training import material, memory, packing, runs
 from qwenlab.training import recipe as recipes
 from qwenlab.training.encoding import IGNORED, Encoded, encode_all
 from qwenlab.training.launch import World
-from qwenlab.training.token_file import FOLDER, TokenFile
 from qwenlab.workspace import SHIPPED, Workspace
 
-STEPS, WARM_UP, BATCH, MICRO, PADDED, HELD_OUT = 12, 2, 8, 4, 512, 24
+STEPS, WARM_UP, BATCH, MICRO, PADDED, HELD_OUT = 8, 2, 8, 4, 512, 24
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 RATE, RANK, ALPHA, SEED = 3e-4, 16, 32, 7
 WAYS = ("original", "trl", "ours")
@@ -49,7 +47,8 @@ def rows(model: str) -> Iterator[Row]:
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for _ in range(ROUNDS):
         for way in ways:  # in turn, so that a noisy machine disturbs all alike
-            found[way].append(_in_fresh_process(way, model))
+            with tempfile.TemporaryDirectory() as folder:
+                found[way].append(_measured(way, model, folder))
     speed = {way: statistics.median(one["tokens_per_s"] for one in found[way]) for way in ways}
     for way in ways:
         peak = max(one["peak"] for one in found[way]) / 2**30
@@ -73,13 +72,14 @@ def rows(model: str) -> Iterator[Row]:
     )
 
 
-def _in_fresh_process(way: str, model: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.training", way, model, folder]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(done.stderr[-3000:])
-        return json.loads(done.stdout.splitlines()[-1])
+def _measured(way: str, model: str, *rest: str) -> dict[str, Any]:
+    """What a way, or "scale", measured in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.training", way, model, *rest], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def single_exchanges(model: str) -> list[Sample]:
@@ -96,19 +96,26 @@ def single_exchanges(model: str) -> list[Sample]:
 
 
 def main() -> None:
-    """Train in the way named on the command line and print what was measured as JSON."""
-    way, model, folder = sys.argv[1:]
+    """Measure the way named on the command line, or "scale", and print it as JSON."""
+    way, model, folder, *number = sys.argv[1:]
+    if way == "scale":
+        print(json.dumps(_scale(model, Path(folder), int(number[0]))))
+    else:
+        print(json.dumps(_train(way, model, Path(folder))))
+
+
+def _train(way: str, model: str, folder: Path) -> dict[str, Any]:
     everything = single_exchanges(model)
     samples = everything[HELD_OUT : HELD_OUT + STEPS * BATCH]
     base = catalogue.locate(Workspace.default(), model)
-    seconds, adapter = {"original": original, "trl": trl, "ours": ours}[way](base, samples, Path(folder))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    seconds, adapter = {"original": original, "trl": trl, "ours": ours}[way](base, samples, folder)
+    peak = memory.peak()
     loaded = loading.load(base)
     lengths = [len(one.ids) for one in encode_all(loaded.tokenizer, samples, PADDED).samples]
     tokens = statistics.mean(lengths) * BATCH
     loss = held_out_loss(loaded, adapter, everything[:HELD_OUT])
     typical = statistics.median(seconds[WARM_UP:])
-    print(json.dumps({"tokens_per_s": tokens / typical, "seconds": seconds, "loss": loss, "peak": peak}))
+    return {"tokens_per_s": tokens / typical, "seconds": seconds, "loss": loss, "peak": peak}
 
 
 def held_out_loss(loaded: loading.LoadedModel, adapter: Path, samples: list[Sample]) -> float:
@@ -125,22 +132,21 @@ def held_out_loss(loaded: loading.LoadedModel, adapter: Path, samples: list[Samp
     return total / count
 
 
-class _Clock:
-    """A Trainer callback that times steps."""
+def _clock() -> Any:
+    """A Trainer callback that times steps into its `seconds`."""
+    import transformers
 
-    def __new__(cls) -> Any:
-        import transformers
+    class Clock(transformers.TrainerCallback):
+        def __init__(self) -> None:
+            self.seconds: list[float] = []
 
-        class Clock(transformers.TrainerCallback):
-            seconds: list[float] = []
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.then = time.perf_counter()
 
-            def on_step_begin(self, *_: Any, **__: Any) -> None:
-                self.then = time.perf_counter()
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            self.seconds.append(time.perf_counter() - self.then)
 
-            def on_step_end(self, *_: Any, **__: Any) -> None:
-                self.seconds.append(time.perf_counter() - self.then)
-
-        return Clock()
+    return Clock()
 
 
 def _lora() -> Any:
@@ -183,7 +189,7 @@ def original(base: Path, samples: list[Sample], folder: Path) -> tuple[list[floa
         return {name: torch.tensor(row) for name, row in rows.items()}
 
     data = [padded(one) for one in encode_all(loaded.tokenizer, samples, PADDED).samples]
-    clock = _Clock()
+    clock = _clock()
     arguments = transformers.TrainingArguments(
         **_same(folder),
         per_device_train_batch_size=2,
@@ -204,7 +210,7 @@ def trl(base: Path, samples: list[Sample], folder: Path) -> tuple[list[float], P
 
     talks = [sample.to_messages() for sample in samples]
     data = Dataset.from_list([{"prompt": list(talk[:-1]), "completion": [talk[-1]]} for talk in talks])
-    clock = _Clock()
+    clock = _clock()
     trainer = SFTTrainer(
         model=str(base),
         args=SFTConfig(**_same(folder)),  # its batch is 8 as well
@@ -279,59 +285,56 @@ def _one_step(model: str) -> Any:
 
 
 def scale(model: str) -> Iterator[Row]:
-    """What a sample costs before training, and the memory of training, with few samples and with many."""
+    """What samples cost beside the steps themselves, and the memory they hold, with few of them and with many."""
+    for number in (100, 100_000):
+        with tempfile.TemporaryDirectory() as folder:
+            found = _measured("scale", model, folder, str(number))
+        how = f"{model}, {number:,} samples, {found['tokens'] / 1e6:.2f} million tokens"
+        yield "training, encoding", f"{found['encode'] / found['tokens'] * 1e6:.1f} us a token", how
+        yield "training, finding the tokens in a resumed run", f"{found['again']:.3f} s", how
+        yield "training, planning the steps", f"{found['plan']:.2f} s", how
+        yield "training, reading and packing a micro-batch", f"{found['pack'] * 1e3:.1f} ms", how
+        holds = f"{found['held'] / 1e6:.0f} MB held; {found['peak'] / 1e6:.0f} MB while encoding"
+        yield "training, memory of the samples", holds, how
+
+
+def _scale(model: str, folder: Path, number: int) -> dict[str, float]:
+    """Encode, find again, plan and pack, as a run does before and between its steps."""
+    import psutil
+    import transformers  # noqa: F401  what a training process holds anyway
+
     from benchmarks.data import write_set
 
-    with tempfile.TemporaryDirectory() as folder:
-        for number in (100, 100_000):
-            path = Path(folder) / f"set-{number}.train.json"
-            write_set(path, number)
-            command = [sys.executable, "-c", SCALE, model, str(path), folder]
-            found = json.loads(
-                subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-            )
-            how = f"{model}, {number:,} samples, {found['tokens'] / 1e6:.2f} million tokens"
-            yield "training, time before the first step", f"{found['before']:.1f} s", how
-            yield "training, the same in a resumed run", f"{found['again']:.1f} s", how
-            yield "training, tokens/s", f"{found['tokens_per_s']:.0f}", how
-            yield "training, most memory", f"{found['peak'] / 2**30:.2f} GiB", how
+    base = catalogue.locate(Workspace.default(), model)
+    workspace, data = Workspace(folder), folder / "set.train.json"
+    write_set(data, number)
+    (workspace.models / model).symlink_to(base)
+    recipe = _recipe(model, data, max_length=1024, languages=["en", "zh"], max_steps=0)
+    job, tokenizer = runs.create(workspace, recipe), loading.load_tokenizer(base)
+    before = psutil.Process().memory_info().rss
 
+    def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+        start = time.perf_counter()
+        found = work()
+        return time.perf_counter() - start, found
 
-SCALE = "from benchmarks.training import scale_in_this_process as s; s()"
-
-
-def scale_in_this_process() -> None:
-    """Six steps on a large set, and the start of a resumed run."""
-    model, path, folder = sys.argv[1:]
-    from qwenlab.jobs import Job
-    from qwenlab.training.trainer import train
-
-    workspace = Workspace(Path(folder) / Path(path).stem)
-    (workspace.models / model).symlink_to(catalogue.locate(Workspace.default(), model))
-    job = runs.create(workspace, _recipe(model, Path(path), max_steps=6, max_length=512, languages=["en", "zh"]))
-    begun = time.time()
-    train(job, World())
-    events = job.events()[0]
-    steps = [event for event in events if event["event"] == "step"]
-    copy = Job(job.folder.with_name("again"))
-    for name in ("recipe.json", "base.json", "data.json", FOLDER):
-        (copy.folder / name).parent.mkdir(exist_ok=True)
-        (copy.folder / name).symlink_to(job.folder / name)
-    again = time.time()
-    train(copy, World())
-    first = next(event["time"] for event in copy.events()[0] if event["event"] == "step")
-    once = statistics.median(event["tokens_per_s"] for event in steps[1:])
-    print(
-        json.dumps(
-            {
-                "before": steps[0]["time"] - begun,
-                "again": first - again,
-                "tokens": sum(TokenFile(job.folder / FOLDER).lengths),
-                "tokens_per_s": once,
-                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            }
-        )
-    )
+    encode, tokens = timed(lambda: material.encode(job, recipe, base, tokenizer, World()))
+    memory.give_back()
+    again, _ = timed(lambda: material.encode(job, recipe, base, tokenizer, World()))
+    training, _ = material.divide(len(tokens), recipe)
+    plan, (steps, _) = timed(lambda: material.plan(recipe, tokens, training))
+    some = steps[:50]
+    pack, _ = timed(lambda: [packing.pack([tokens[at] for at in step[:MICRO]]) for step in some])
+    held = max(0, psutil.Process().memory_info().rss - before)
+    return {
+        "encode": encode,
+        "again": again,
+        "plan": plan,
+        "pack": pack / len(some),
+        "held": held,
+        "tokens": sum(tokens.lengths),
+        "peak": memory.peak(),
+    }
 
 
 if __name__ == "__main__":

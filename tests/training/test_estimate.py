@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from model_shapes import QWEN, SMOLLM2
 
 from qwenlab.errors import QwenlabError
 from qwenlab.training import estimate as estimates
@@ -17,25 +18,6 @@ from qwenlab.training.estimate import Machine, Shape, estimate, refuse_if_too_bi
 from qwenlab.training.recipe import Recipe, read
 
 GB = 1_000_000_000
-QWEN: dict[str, Any] = {
-    "hidden_size": 896,
-    "intermediate_size": 4864,
-    "num_attention_heads": 14,
-    "num_hidden_layers": 24,
-    "num_key_value_heads": 2,
-    "tie_word_embeddings": True,
-    "vocab_size": 151936,
-}
-SMOLLM2: dict[str, Any] = {
-    "head_dim": 64,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_attention_heads": 9,
-    "num_hidden_layers": 30,
-    "num_key_value_heads": 3,
-    "tie_word_embeddings": True,
-    "vocab_size": 49152,
-}
 QWEN1_2B: dict[str, Any] = {
     "hidden_size": 2048,
     "intermediate_size": 5504,

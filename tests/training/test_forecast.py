@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_shapes import SMOLLM2
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
@@ -24,17 +25,7 @@ from qwenlab.training.recipe import Recipe
 from qwenlab.workspace import Workspace
 
 SMALL = "smollm2-135m"
-CONFIG: dict[str, Any] = {
-    "model_type": "llama",
-    "head_dim": 64,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_attention_heads": 9,
-    "num_hidden_layers": 30,
-    "num_key_value_heads": 3,
-    "tie_word_embeddings": True,
-    "vocab_size": 49152,
-}
+CONFIG = {"model_type": "llama", **SMOLLM2}
 MACHINE = Machine(24 * 10**9)
 STEADY = Pace(100.0)
 

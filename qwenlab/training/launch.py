@@ -23,6 +23,7 @@ from qwenlab.jobs import Job, Outcome
 from qwenlab.training.recipe import Recipe
 
 WORKER = "qwenlab.commands.training_worker"
+"""Named and not imported: there training meets the tests, and imports point downwards."""
 PORT = 29500
 """Where the machines of a run meet, on the first one; torch's own default."""
 WAIT = timedelta(hours=12)

@@ -201,7 +201,6 @@ def train(job: Job, world: World, judge: Judge | None = None) -> bool:
     """
     recipe, base = runs.recipe_of(job), runs.base_of(job)
     methods.check(recipe, base)
-    memory.keep_freed()
     world.join(precision.device())
     methods.join(recipe)
     dtype = world.agree(precision.dtype())  # each measures, and close ones may differ

@@ -6,13 +6,10 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from qwenlab.models import catalogue
-from qwenlab.workspace import SHIPPED, Workspace
+from qwenlab.workspace import SHIPPED
 
 MODEL = "smollm2-135m"
 TRAINED = os.environ.get("QWENLAB_MODEL", MODEL)
@@ -60,53 +57,12 @@ def scoring() -> Iterator[Row]:
     yield "scoring, nested schema", f"{count / seconds:,.0f} answers/s", f"{count} right answers, median of {ROUNDS}"
 
 
-def decoding() -> Iterator[Row]:
-    """One chat, two columns from one copy of the weights, and a suite's batch; then llama.cpp."""
-    from qwenlab.chat.local_contestant import BASE, BATCH, generate
-    from qwenlab.models import loading
-    from qwenlab.models.contestant import Generation, Message
-    from qwenlab.models.rendering import prompt_ids
+def chat() -> Iterator[Row]:
+    """A single chat, two columns of Compare, a suite's batch; then llama.cpp."""
+    from benchmarks.chat import rows
 
-    workspace = Workspace.default()
-    loaded = loading.load(catalogue.locate(workspace, MODEL))
-    ids = prompt_ids(loaded.tokenizer, [Message(role="user", content="Tell a long story about a kettle.")])
-    settings = Generation(max_new_tokens=48)
-    single = 0.0
-    for rows in (1, 2, BATCH):
-
-        def work(rows: int = rows) -> None:
-            nonlocal tokens
-            tokens = sum(answer.tokens for answer in generate(loaded, [ids] * rows, [BASE] * rows, settings))
-
-        tokens = 0
-        seconds = _median(work)
-        speed = tokens / seconds
-        single = single or speed
-        share = f"; per row {speed / rows / single:.2f} of a single chat"
-        yield f"decoding, batch {rows}", f"{speed:.0f} tokens/s", f"{MODEL}, {loaded.model.dtype}{share}"
-    yield from _llama(workspace)
-
-
-def _llama(workspace: Workspace) -> Iterator[Row]:
-    from qwenlab.chat.gguf_contestant import GgufContestant
-    from qwenlab.export.gguf_file import write_gguf
-    from qwenlab.models.contestant import Generation, Message
-
-    question = [Message(role="user", content="Tell a long story about a kettle.")]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.gguf"
-        start = time.perf_counter()
-        write_gguf(catalogue.locate(workspace, MODEL), file)
-        spent = time.perf_counter() - start
-        yield "writing GGUF Q4_K_M", f"{spent:.1f} s", f"{MODEL}, {file.stat().st_size / 1e6:.0f} MB"
-        for slots in (1, 8):
-            contestant = GgufContestant("bench", file, slots)
-            list(contestant.answer([question], Generation(max_new_tokens=4)))  # loads it
-            start = time.perf_counter()
-            answers = list(contestant.answer([question] * slots, Generation(max_new_tokens=48)))
-            speed = sum(answer.tokens for _, answer in answers) / (time.perf_counter() - start)
-            contestant.close()
-            yield f"decoding GGUF Q4_K_M, {slots} at once", f"{speed:.0f} tokens/s", f"{MODEL}, llama.cpp"
+    for model in (MODEL, *([TRAINED] if TRAINED != MODEL else [])):
+        yield from rows(model)
 
 
 def training() -> Iterator[Row]:
@@ -124,7 +80,7 @@ def data() -> Iterator[Row]:
     yield from rows()
 
 
-ALL = {"start": start_up, "scoring": scoring, "decoding": decoding, "training": training, "data": data}
+ALL = {"start": start_up, "scoring": scoring, "chat": chat, "training": training, "data": data}
 
 
 def main() -> int:

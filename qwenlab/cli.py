@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(machine=getattr(chosen, "json", False), job=job)
     failure: QwenlabError | None = None
     try:
-        code: int = chosen.run(chosen, workspace, console)
+        with console.alone():
+            code: int = chosen.run(chosen, workspace, console)
     except QwenlabError as error:
         failure, code = error, FAILED
     except KeyboardInterrupt:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from qwenlab.errors import QwenlabError
@@ -26,8 +28,13 @@ class Console:
     def __init__(self, machine: bool = False, job: Job | None = None) -> None:
         self.machine = machine
         self.job = job
+        self._out = sys.stdout
         self._shown = 0.0
         self._line = ""
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Keep standard output for the result where a machine reads it: some libraries print their greetings there."""
+        return contextlib.redirect_stdout(sys.stderr) if self.machine else contextlib.nullcontext()
 
     def progress(self, what: str, fraction: float, **details: Any) -> None:
         """Show how far `what` is, 0 to 1; at most five times a second."""
@@ -58,13 +65,13 @@ class Console:
 
     def result(self, value: dict[str, Any], text: str) -> None:
         """The verb's outcome, as JSON for machines or as text for people."""
-        sys.stdout.write((json.dumps(value, ensure_ascii=False, allow_nan=False) if self.machine else text) + "\n")
-        sys.stdout.flush()
+        self._out.write((json.dumps(value, ensure_ascii=False, allow_nan=False) if self.machine else text) + "\n")
+        self._out.flush()
 
     def error(self, error: QwenlabError) -> None:
         """What happened and what to do."""
         if self.machine:
-            sys.stdout.write(json.dumps({"error": error.what, "remedy": error.remedy}, ensure_ascii=False) + "\n")
+            self._out.write(json.dumps({"error": error.what, "remedy": error.remedy}, ensure_ascii=False) + "\n")
         sys.stderr.write(f"Error: {error}\n")
 
 

@@ -19,7 +19,7 @@ from qwenlab.training.recipe import Recipe
 from qwenlab.training.runs import SETTLED, Progress
 from qwenlab.workspace import Workspace
 
-MEASURED_SPEED = {"smollm2-135m": 640.0, "qwen2.5-coder-0.5b": 250.0}
+MEASURED_SPEED = {"smollm2-135m": 640.0, "qwen2.5-coder-0.5b": 290.0}
 """Tokens/s on 2 cores with bf16 instructions, LoRA, recommended settings; below what docs/benchmarks.md measured, since
 a run also loads, saves and seldom has the machine for itself."""
 MEASURED_WORK = 8e10

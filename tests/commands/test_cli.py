@@ -11,6 +11,7 @@ import pytest
 
 from qwenlab import files
 from qwenlab.cli import main, parser
+from qwenlab.conversations.dataset import DataSet
 from qwenlab.jobs import Job
 from qwenlab.training import recipe as recipes
 from qwenlab.training.recipe import Recipe
@@ -56,6 +57,20 @@ def test_runs_list_is_empty_at_first(capsys: pytest.CaptureFixture[str]) -> None
 def test_shipped_data_checks_clean(capsys: pytest.CaptureFixture[str]) -> None:
     code, value, _ = run(capsys, "data", "check", str(SHIPPED / "data" / "after-sales.train.json"))
     assert (code, value) == (0, {"samples": 400, "problems": []})
+
+
+def test_library_that_prints_does_not_spoil_the_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greeting(path: Path) -> DataSet:
+        print("[WARNING] Setting accelerator to CPU.")  # as deepspeed does when it is imported
+        return opened(path)
+
+    opened = DataSet.open
+    monkeypatch.setattr(DataSet, "open", greeting)
+    code, value, said = run(capsys, "data", "check", str(SHIPPED / "data" / "after-sales.train.json"))
+    assert (code, value["samples"]) == (0, 400)
+    assert "Setting accelerator" in said
 
 
 def test_data_with_problems_exits_1_and_names_the_sample(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

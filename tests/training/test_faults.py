@@ -272,7 +272,7 @@ def test_want_of_memory_is_told_with_the_change_that_helps(session_workspace: Wo
     turns = [{"from": "user", "value": "Hello. " * 220}, {"from": "assistant", "value": "Good day to you. " * 100}]
     data = tmp_path / "long.json"
     files.write_json(data, [{"id": str(number), "conversations": turns} for number in range(16)])
-    job = runs.create(session_workspace, settings(data, batch_size=16, micro_batch=16))
+    job = runs.create(session_workspace, settings(data, batch_size=8, micro_batch=8))
     start = "import sys; from pathlib import Path; from qwenlab.jobs import Job; from qwenlab.training import runs;"
     start += "runs.start(Job(Path(sys.argv[1])))"
     limited = 'ulimit -v 5000000; exec "$0" -c "$1" "$2"'
@@ -280,5 +280,5 @@ def test_want_of_memory_is_told_with_the_change_that_helps(session_workspace: Wo
     progress = follow_to_end(job)
     assert progress.state == "failed", job.log_tail()
     assert progress.reason == "The machine ran out of memory."
-    assert "Set micro_batch to 8" in progress.remedy, job.log_tail()
-    assert "“微批大小”设为 8" in progress.remedy_zh
+    assert "Set micro_batch to 4" in progress.remedy, job.log_tail()
+    assert "“微批大小”设为 4" in progress.remedy_zh

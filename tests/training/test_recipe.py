@@ -187,7 +187,7 @@ def test_length_comes_from_the_data(lengths: list[int], value: int) -> None:
     assert suggest(lengths)["max_length"] == value
 
 
-@pytest.mark.parametrize(("gigabytes", "value"), [(24, 4), (8, 2), (5, 1), (1, 1)])
+@pytest.mark.parametrize(("gigabytes", "value"), [(24, 4), (7, 2), (5, 1), (1, 1)])
 def test_micro_batch_comes_from_memory(gigabytes: float, value: int) -> None:
     assert suggest([356] * 10, gigabytes)["micro_batch"] == value
 

@@ -34,8 +34,11 @@ def add_verbs(verbs: Any) -> None:
 
 def report(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Write or print one report."""
-    form = chosen.format or ("json" if console.machine and not chosen.output else None)
-    form = form or (reports.form_of(chosen.output) if chosen.output else "markdown")
+    form: reports.Form = "json" if console.machine else "markdown"
+    if chosen.format:
+        form = chosen.format
+    elif chosen.output:
+        form = reports.form_of(chosen.output)
     findings = gather(load_result(find_result(workspace, chosen.result)), chosen.language, workspace.results)
     if chosen.output:
         reports.write(findings, chosen.output, form)

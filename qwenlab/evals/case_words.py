@@ -35,7 +35,13 @@ def of_form(score: CaseScore, answered: Answered | None, language: Language) -> 
     reasons += [
         _sentence(describe_flag(flag, language), language) for flag in score.flags if flag not in _NAMED_ELSEWHERE
     ]
-    reasons += [_at(one.pointer, explain_violation(one, language), language) for one in score.violations]
+    # A wrong value is explained as one: that the schema refuses it too adds nothing.
+    wrong = {one.pointer for one in score.fields if not one.ok}
+    reasons += [
+        _at(one.pointer, explain_violation(one, language), language)
+        for one in score.violations
+        if one.pointer not in wrong
+    ]
     if score.rung is None and score.usable:
         reasons.append("Not the expected answer." if language == "en" else "不是期望的回答。")
     return reasons

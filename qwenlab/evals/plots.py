@@ -120,6 +120,9 @@ class _Plot:
 
     def line(self, name: str, kind: int) -> str:
         """One contestant: a line through comparable results, a whisker and a mark at each."""
+        # Side by side, so that contestants of one result do not hide each other.
+        names = self.history.contestants
+        aside = (names.index(name) - (len(names) - 1) / 2) * min(9, 24 / len(names))
         path, marks, drawing = "", "", False
         for at, past in enumerate(self.history.results):
             drawing = drawing and not past.changed
@@ -127,7 +130,7 @@ class _Plot:
             rate = point.rates.get(self.measure) if point else None
             if rate is None:
                 continue
-            x, y = self.x(at), self.y(rate.value)
+            x, y = round(self.x(at) + aside, 1), self.y(rate.value)
             path += f"{'L' if drawing else 'M'}{x} {y}"
             drawing = True
             marks += f'<path class="whisker line-{kind}" d="M{x} {self.y(rate.low)}V{self.y(rate.high)}"/>'

@@ -28,11 +28,8 @@ KINDS = {"broken": "bad", "fixed": "ok", "failed": "quiet", "passed": "quiet"}
 
 def section(findings: Findings) -> str:
     """Filters and all cases."""
-    language = findings.language
-    leaked = findings.result.leaked
-    kinds = {
-        case.id: "leaked" if case.id in leaked else findings.changes[case.id] for case in findings.result.suite.cases
-    }
+    language, leaked = findings.language, findings.result.leaked
+    kinds = {case: "leaked" if case in leaked else change for case, change in findings.changes.items()}
     order = (*CHANGES, "leaked")
     cases = sorted(findings.result.suite.cases, key=lambda case: order.index(kinds[case.id]))
     shown = "".join(
@@ -87,9 +84,8 @@ def _case(case: Case, kind: str, findings: Findings, opened: bool) -> str:
     marks = "".join(_mark(who, score) for who, score in zip(findings.contestants, scores, strict=True))
     preview = escape(" ".join(case.question.split())[:200])
     tags = f'<p class="tags">{escape(" · ".join(case.tags))}</p>' if case.tags else ""
-    body = (
-        _turns(case, language) + tags + (_values(case, scores, findings) if scores[0].rung else _texts(case, findings))
-    )
+    content = _values(case, scores, findings) if findings.result.suite.is_json else _texts(case, findings)
+    body = _turns(case, language) + tags + content
     return (
         f'<details class="case {kind}" id="{anchor(case.id)}"{" open" if opened else ""}><summary>'
         f'<span class="kind {colour}"><b aria-hidden="true">{sign}</b> {escape(name)}</span><b>{escape(case.id)}</b>'
@@ -138,9 +134,7 @@ def _values(case: Case, scores: Sequence[CaseScore], findings: Findings) -> str:
             f'<tr><th scope="row">{escape(place(name, language))}</th>'
             f'<td class="expected" dir="auto">{escape(expected)}</td>{cells}</tr>'
         )
-    head = (
-        f'<th scope="col">{escape(say("field", language))}</th><th scope="col">{escape(say("expected", language))}</th>'
-    )
+    head = "".join(f'<th scope="col">{escape(say(key, language))}</th>' for key in ("field", "expected"))
     return (
         f'<div class="scroll"><table class="values"><thead><tr>{head}{heads}</tr></thead><tbody>{rows}</tbody></table>'
         f"</div>{rest}"

@@ -147,25 +147,24 @@ def _rate_cell(rate: Rate | None, label: str, note: str = "", mark: str = "") ->
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
+def _table(head: Sequence[str], rows: Iterable[str], number: str = "") -> str:
+    """A table of rates; `number` heads a last column of plain numbers."""
     heads = "".join(f'<th scope="col">{escape(one)}</th>' for one in head)
-    return f'<table class="figures {kind}"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    heads += f'<th scope="col" class="number">{escape(number)}</th>' if number else ""
+    return f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def _scoreboard(findings: Findings) -> str:
     language = findings.language
     measures = [one for one in MEASURES if any(who.summary.rates.get(one) for who in findings.contestants)]
-    rows = []
+    number, rows = measure_name("tokens_per_s", language), []
     for who in findings.contestants:
         cells = "".join(_rate_cell(who.summary.rates.get(one), measure_name(one, language)) for one in measures)
         speed = f"{who.tokens_per_s:.0f}" if who.tokens_per_s is not None else "–"
-        label = escape(measure_name("tokens_per_s", language))
-        rows.append(
-            f'<tr><th scope="row">{escape(who.name)}</th>{cells}'
-            f'<td class="number" data-label="{label}">{speed}</td></tr>'
-        )
-    head = [measure_name(one, language) for one in ("contestant", *measures, "tokens_per_s")]
-    return _section(say("scoreboard", language), say("scoreboard_about", language), _table(head, rows))
+        last = f'<td data-label="{escape(number)}">{speed}</td>'
+        rows.append(f'<tr><th scope="row">{escape(who.name)}</th>{cells}{last}</tr>')
+    head = [measure_name(one, language) for one in ("contestant", *measures)]
+    return _section(say("scoreboard", language), say("scoreboard_about", language), _table(head, rows, number))
 
 
 def _compared(findings: Findings) -> str:
@@ -294,7 +293,8 @@ def _history(findings: Findings) -> str:
         return ""
     measure = "passed"
     parts = list(dict.fromkeys(part for one in past.results for part in one.changed))
-    values = {"measure": measure_name(measure, language), "changed": changed_words(parts, language)}
+    name = measure_name(measure, language)
+    values = {"measure": name[:1].upper() + name[1:], "changed": changed_words(parts, language)}
     about = say("history_about" if parts else "history_about_same", language, **values)
     plots = "".join(
         f'<div class="{kind}">{history_plot(past, measure, language, width)}</div>'

@@ -56,7 +56,7 @@ TEXTS: dict[str, Words] = {
     "missed": Words("missed", "未达到"),
     "steps": Words("From base to the delivered model", "从基础模型到交付的模型"),
     "steps_about": Words(
-        "base: the model before training. adapter: what training adds. merged: both in one. int4: made small to deliver.",
+        "base: the model before training. adapter: what training adds to it. merged: both in one. int4: made small.",
         "base：训练前的模型。adapter：训练所增加的部分。merged：两者合一。int4：压缩后用于交付。",
     ),
     "step_counts": Words("{fixed} fixed, {broken} broken", "改好 {fixed} 例，改坏 {broken} 例"),
@@ -85,12 +85,12 @@ TEXTS: dict[str, Words] = {
     "slice": Words("kind", "类别"),
     "history": Words("Over time", "历次结果"),
     "history_about": Words(
-        "{measure}, every result of this suite. Bars: 95 % range. A dashed line: {changed}; what stands left and right of "
-        "it cannot be compared.",
+        "{measure}: every result of this suite, with its 95 % range. At a dashed line {changed}; what stands left and "
+        "right of it cannot be compared.",
         "此测试集历次结果的“{measure}”。竖线为 95% 置信区间。虚线处{changed}，其左右的结果不可比较。",
     ),
     "history_about_same": Words(
-        "{measure}, every result of this suite. Bars: 95 % range.",
+        "{measure}: every result of this suite, with its 95 % range.",
         "此测试集历次结果的“{measure}”。竖线为 95% 置信区间。",
     ),
     "cases": Words("Case by case", "逐个用例"),
@@ -148,9 +148,10 @@ TEXTS: dict[str, Words] = {
     ),
     "about_passed": Words("Usable as it is, and every value right.", "可直接使用，并且每个值都正确。"),
     "about_sure": Words(
-        "“Sure” means: were there no difference, chance would show one like this in fewer than 5 of 100 tests. Contestants "
-        "are compared on the same cases; cases made from one template count together.",
-        "“可以确定”是指：若并无差别，100 次测试中偶然出现这种差别的不到 5 次。各测试对象在相同用例上比较；同一模板的用例合并计算。",
+        "“Sure” means: were there no difference, chance would show one like this in fewer than 5 of 100 tests. "
+        "Contestants are compared on the same cases; cases made from one template count together.",
+        "“可以确定”是指：若并无差别，100 次测试中偶然出现这种差别的不到 5 次。各测试对象在相同用例上比较；"
+        "同一模板的用例合并计算。",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qwenlab.evals import pointer as pointers
 from qwenlab.evals.answers import Answered
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.words import Language, describe_flag, describe_rung, explain, explain_violation
@@ -17,22 +18,21 @@ def why(score: CaseScore, answered: Answered | None, language: Language) -> list
         answered: the raw answer, for what an error said; None for a case without one.
     """
     reasons = of_form(score, answered, language)
+    if not score.passed and not score.errored and score.rung not in (None, "strict"):
+        reasons.insert(0, _sentence(describe_rung(score.rung, language), language))
     if score.parsed and not score.passed:
         reasons += [_at(one.pointer, explain(one, language), language) for one in score.fields if not one.ok]
     return reasons
 
 
 def of_form(score: CaseScore, answered: Answered | None, language: Language) -> list[str]:
-    """The reasons that no single value shows: no answer, no strict JSON, a broken schema, a text that is not right."""
+    """The reasons that neither the rung nor a single value shows: no answer, a flag, a broken schema, a wrong text."""
     if score.passed:
         return []
     if score.errored:
         said = answered.answer.error_in(language) if answered else ""
         return [said or _sentence(describe_flag("not_answered", language), language)]
-    reasons = []
-    if score.rung not in (None, "strict"):
-        reasons.append(_sentence(describe_rung(score.rung, language), language))
-    reasons += [
+    reasons = [
         _sentence(describe_flag(flag, language), language) for flag in score.flags if flag not in _NAMED_ELSEWHERE
     ]
     # A wrong value is explained as one: that the schema refuses it too adds nothing.
@@ -51,6 +51,11 @@ def _sentence(words: str, language: Language) -> str:
     return words[:1].upper() + words[1:] + "." if language == "en" else words + "。"
 
 
+def place(pointer: str, language: Language) -> str:
+    """/amount/value as a person reads it: amount › value."""
+    return " › ".join(pointers.split(pointer)) or ("whole answer" if language == "en" else "整个回答")
+
+
 def _at(pointer: str, words: str, language: Language) -> str:
-    place = pointer or ("whole answer" if language == "en" else "整个回答")
-    return f"{place}: {words}" if language == "en" else f"{place}：{words}"
+    ended = words if words.endswith((".", "。")) else words + ("." if language == "en" else "。")
+    return f"{place(pointer, language)}{': ' if language == 'en' else '：'}{ended}"

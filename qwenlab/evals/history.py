@@ -212,11 +212,11 @@ def _suite_parts_at(path: Path, changed: int) -> tuple[str, dict[Part, str]]:
 # --- since the last time -----------------------------------------------------------------------------------
 
 
-def since_last(history: History, language: Language = "en") -> list[Verdict]:
+def since_last(history: History) -> list[Verdict]:
     """Each contestant of the newest result against the one of its name in the newest earlier comparable result.
 
     Comparable is what asked the same cases in the same way under the same rules; without one a contestant is left out.
-    The verdicts' names carry the time of day in `language`.
+    The verdicts' names carry the times of the results.
     """
     if len(history.results) < 2:
         return []
@@ -227,13 +227,13 @@ def since_last(history: History, language: Language = "en") -> list[Verdict]:
             (past for past in reversed(earlier) if past.parts == newest.parts and past.point(point.contestant)), None
         )
         if before is not None:
-            found += _compared(before, newest, point.contestant, language)
+            found += _compared(before, newest, point.contestant)
     return found
 
 
-def _compared(before: Past, after: Past, name: str, language: Language) -> list[Verdict]:
+def _compared(before: Past, after: Past, name: str) -> list[Verdict]:
     left, right = result.load_result(before.folder), result.load_result(after.folder)
-    names = (f"{name} ({moment(before.time, language)})", f"{name} ({moment(after.time, language)})")
+    names = (f"{name} ({moment(before.time)})", f"{name} ({moment(after.time)})")
     pair = (left.contestant(name).scores, right.contestant(name).scores, names)
     leaked = left.leaked | right.leaked
     found = [compare_passes(*pair, groups=right.suite.groups, leaked=leaked)]
@@ -245,10 +245,9 @@ def _compared(before: Past, after: Past, name: str, language: Language) -> list[
 # --- in words --------------------------------------------------------------------------------------------
 
 
-def moment(seconds: float, language: Language) -> str:
-    """A local time to the minute: 2026-11-25 04:12, in Chinese 11月25日 04:12."""
-    local = time.localtime(seconds)
-    return time.strftime("%Y-%m-%d %H:%M", local) if language == "en" else time.strftime("%m月%d日 %H:%M", local)
+def moment(seconds: float) -> str:
+    """A local time to the minute: 2026-11-25 04:12."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def changed_words(parts: Sequence[Part], language: Language) -> str:
@@ -270,5 +269,5 @@ def as_table(history: History, language: Language = "en") -> list[list[str]]:
             table.append([f"-- {changed_words(past.changed, language)} --"])
         for point in past.points:
             rates = [percent(point.rates.get(one)) for one in measures]
-            table.append([moment(past.time, language), point.contestant, str(point.n), *rates])
+            table.append([moment(past.time), point.contestant, str(point.n), *rates])
     return table

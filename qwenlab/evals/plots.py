@@ -104,7 +104,7 @@ class _Plot:
         results = self.history.results
         every = max(1, -(-len(results) * 76 // (self.width - LEFT - RIGHT)))
         for at in range(len(results) - 1, -1, -every):
-            day, _, clock = moment(results[at].time, self.language).rpartition(" ")
+            day, _, clock = moment(results[at].time).rpartition(" ")
             base = self.height - BOTTOM + 16
             found += f'<text x="{self.x(at)}" y="{base}" text-anchor="middle">{escape(day)}</text>'
             found += f'<text x="{self.x(at)}" y="{base + 14}" text-anchor="middle">{escape(clock)}</text>'
@@ -138,7 +138,7 @@ class _Plot:
         return f'<path class="line line-{kind}" d="{path}"/>{marks}' if path else ""
 
     def _spot(self, name: str, past: Past, rate: Rate) -> str:
-        return f"{name}, {moment(past.time, self.language)}: {percent(rate)}"
+        return f"{name}, {moment(past.time)}: {percent(rate)}"
 
     def words(self) -> str:
         """The plot for those who cannot see it: what each contestant reached first and last."""

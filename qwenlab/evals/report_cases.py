@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from qwenlab.evals import pointer as pointers
-from qwenlab.evals.case_words import of_form
+from qwenlab.evals.case_words import of_form, place
 from qwenlab.evals.fields import FieldScore
 from qwenlab.evals.findings import CHANGES, Findings
 from qwenlab.evals.report_words import say
@@ -50,11 +49,6 @@ def section(findings: Findings) -> str:
 def anchor(case: str) -> str:
     """The name of a case's place on the page: ids may hold anything."""
     return "case-" + hashlib.sha256(case.encode("utf-8", "replace")).hexdigest()[:12]
-
-
-def place(pointer: str, language: Language) -> str:
-    """/amount/value as a person reads it: amount › value."""
-    return " › ".join(pointers.split(pointer)) or ("whole answer" if language == "en" else "整个回答")
 
 
 def _filters(found: Counter[str], language: Language, alone: bool) -> str:
@@ -157,6 +151,8 @@ def _value(one: FieldScore | None, score: CaseScore, language: Language) -> str:
 
 def _short(one: FieldScore, language: Language) -> str:
     """Why a value is wrong, where the value beside the expected one does not say it already."""
+    if one.code in ("missing", "unexpected"):
+        return say(f"field_{one.code}", language)
     return "" if one.code in ("differs", "outside_tolerance", "null", "not_null") else explain(one, language)
 
 
@@ -167,7 +163,7 @@ def _texts(case: Case, findings: Findings) -> str:
 
 
 def _notes(case: Case, scores: Sequence[CaseScore], findings: Findings) -> str:
-    """What is wrong with the form of each answer, and errors: what no single value shows."""
+    """What is wrong with each answer beside its rung and values: errors, flags, a broken schema."""
     language, found = findings.language, ""
     for who, score in zip(findings.contestants, scores, strict=True):
         shown = of_form(score, who.answers.get(case.id), language)

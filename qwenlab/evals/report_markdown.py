@@ -22,7 +22,7 @@ _MEANS_SOMETHING = re.compile(r"([\\`*_\[\]<>|#&~!$])")
 def to_markdown(findings: Findings) -> str:
     """Everything that was found, but for the single cases that did not change."""
     language, result = findings.language, findings.result
-    lines = [f"# {_plain(result.suite.name)}", "", f"{moment(findings.time, language)}. {counted(findings)}", ""]
+    lines = [f"# {_plain(result.suite.name)}", "", f"{moment(findings.time)}. {counted(findings)}", ""]
     lines += [scoreboard([one.row() for one in findings.contestants], language, markdown=True)]
     lines += _bullets(say("verdicts", language), [sentence(one, language) for one in findings.verdicts])
     lines += _bullets(

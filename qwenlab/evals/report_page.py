@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from qwenlab.evals import gates, report_cases, slices
+from qwenlab.evals.case_words import place
 from qwenlab.evals.compare import Verdict, sentence
 from qwenlab.evals.findings import Findings, Step, surely_worse
 from qwenlab.evals.history import changed_words, moment
@@ -63,7 +64,7 @@ def _section(title: str, about: str, inside: str, kind: str = "") -> str:
 
 def _head(findings: Findings) -> str:
     language, suite = findings.language, findings.result.suite
-    kicker = " · ".join((say("report", language), suite.name, moment(findings.time, language)))
+    kicker = " · ".join((say("report", language), suite.name, moment(findings.time)))
     verdict = _main_verdict(findings)
     proof = f'<p class="proof">{escape(sentence(verdict, language))}</p>' if verdict else ""
     about = f'<p class="about">{escape(suite.description)}</p>' if suite.description else ""
@@ -147,11 +148,11 @@ def _rate_cell(rate: Rate | None, label: str, note: str = "", mark: str = "") ->
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[str], number: str = "") -> str:
+def _table(head: Sequence[str], rows: Iterable[str], number: str = "", kind: str = "") -> str:
     """A table of rates; `number` heads a last column of plain numbers."""
     heads = "".join(f'<th scope="col">{escape(one)}</th>' for one in head)
     heads += f'<th scope="col" class="number">{escape(number)}</th>' if number else ""
-    return f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<table class="figures {kind}"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def _scoreboard(findings: Findings) -> str:
@@ -164,7 +165,7 @@ def _scoreboard(findings: Findings) -> str:
         last = f'<td data-label="{escape(number)}">{speed}</td>'
         rows.append(f'<tr><th scope="row">{escape(who.name)}</th>{cells}{last}</tr>')
     head = [measure_name(one, language) for one in ("contestant", *measures)]
-    return _section(say("scoreboard", language), say("scoreboard_about", language), _table(head, rows, number))
+    return _section(say("scoreboard", language), say("scoreboard_about", language), _table(head, rows, number, "board"))
 
 
 def _compared(findings: Findings) -> str:
@@ -228,7 +229,7 @@ def _fields(findings: Findings) -> str:
     if not known:
         return ""
     rows = [
-        f'<tr><th scope="row">{escape(report_cases.place(name, language))}</th>'
+        f'<tr><th scope="row">{escape(place(name, language))}</th>'
         + "".join(_rate_cell(who.summary.by_field.get(name), who.name) for who in findings.contestants)
         + "</tr>"
         for name in known
@@ -268,7 +269,7 @@ def _slices(findings: Findings) -> str:
     language = findings.language
     found = {(one.slice.kind, one.slice.name): one.slice for one in findings.slices}
     rated = {(one.slice.kind, one.slice.name, one.contestant): one for one in findings.slices}
-    rows = []
+    rows, kinds = list[str](), set[str]()
     for key, part in found.items():
         cells = ""
         for who in findings.contestants:
@@ -278,7 +279,11 @@ def _slices(findings: Findings) -> str:
                 note = f"▼ {say('worse', language)}"
             cells += _rate_cell(one.passed if one else None, who.name, note, "bad" if one and one.worse else "")
         number = max(one.passed.n for one in rated.values() if one.slice is part)
-        name = slices.name(part, language)
+        if part.kind not in kinds:
+            kinds.add(part.kind)
+            title = escape(say(f"slice_{part.kind}", language))
+            rows.append(f'<tr class="kind"><th colspan="{len(findings.contestants) + 1}">{title}</th></tr>')
+        name = slices.label(part, language)
         rows.append(f'<tr><th scope="row">{escape(name)} <small>{number}</small></th>{cells}</tr>')
     weak = surely_worse(findings.slices, language)
     said = "".join(_said("bad", "▼", say("worse", language), one) for one in weak)

@@ -83,6 +83,9 @@ TEXTS: dict[str, Words] = {
     ),
     "few_cases": Words("few cases", "用例太少"),
     "slice": Words("kind", "类别"),
+    "slice_tag": Words("by tag", "按标签"),
+    "slice_language": Words("by language", "按语言"),
+    "slice_length": Words("by length, among questions of the same language", "按长度（与同语言的问题相比）"),
     "history": Words("Over time", "历次结果"),
     "history_about": Words(
         "{measure}: every result of this suite, with its 95 % range. At a dashed line {changed}; what stands left and "
@@ -118,6 +121,8 @@ TEXTS: dict[str, Words] = {
     ),
     "expected": Words("expected", "期望"),
     "right_everywhere": Words("Right in every answer: {names}.", "所有回答都正确：{names}。"),
+    "field_missing": Words("missing", "缺少"),
+    "field_unexpected": Words("not asked for", "多出的字段"),
     "unreadable": Words("not readable", "无法读取"),
     "raw": Words("Answers as they were written", "原始回答"),
     "no_words": Words("(no text)", "（没有文字）"),

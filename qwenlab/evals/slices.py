@@ -194,12 +194,27 @@ _NAMES: dict[tuple[str, str], dict[Language, str]] = {
 }
 
 
+_LABELS: dict[tuple[str, str], dict[Language, str]] = {
+    ("language", "en"): {"en": "English", "zh": "英文"},
+    ("language", "zh"): {"en": "Chinese", "zh": "中文"},
+    ("length", "short"): {"en": "short", "zh": "较短"},
+    ("length", "medium"): {"en": "medium", "zh": "中等"},
+    ("length", "long"): {"en": "long", "zh": "较长"},
+}
+
+
 def name(one: Slice, language: Language) -> str:
     """What the cases of a slice are called."""
     known = _NAMES.get((one.kind, one.name))
     if known:
         return known[language]
     return f'questions tagged "{one.name}"' if language == "en" else f"带标签“{one.name}”的问题"
+
+
+def label(one: Slice, language: Language) -> str:
+    """The same, short, for a table that says what kind of slice it is."""
+    known = _LABELS.get((one.kind, one.name))
+    return known[language] if known else one.name
 
 
 def sentence(one: SliceRate, language: Language) -> str:

@@ -74,6 +74,11 @@ class Findings:
         return slices.of_result(self.result)
 
     @cached_property
+    def since_last(self) -> list[Verdict]:
+        """See `history.since_last`."""
+        return history.since_last(self.history) if self.history else []
+
+    @cached_property
     def scores(self) -> dict[str, dict[str, CaseScore]]:
         """Contestant -> case id -> score."""
         return {one.name: {score.case_id: score for score in one.scores} for one in self.contestants}

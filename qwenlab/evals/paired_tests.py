@@ -10,6 +10,10 @@ ALPHA = 0.05
 POWER = 0.8
 _Z_ALPHA = NormalDist().inv_cdf(1 - ALPHA / 2)
 _Z_POWER = NormalDist().inv_cdf(POWER)
+_HAIR = 1e-9
+
+FEWEST = 6
+"""Groups with a difference below which nothing can be told: even six out of six is p = 0.03, five is 0.06."""
 
 
 def mcnemar(fixed: int, broken: int) -> float:
@@ -63,26 +67,42 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0, resamples: 
     return float(low), float(high)
 
 
-def pairs_needed(fixed: int, broken: int, n: int) -> int | None:
-    """Pairs that a McNemar test needs to find, with 80 % power at 5 %, a difference as large as the one seen.
+def pairs_needed(groups: Sequence[Sequence[float]]) -> int | None:
+    """Cases that `sign_flip` needs to find, with 80 % power at 5 %, a difference like the one seen.
 
-    Connor 1987, Biometrics 43:207-211, as in Fleiss, Levin & Paik 2003. None when no difference was seen.
+    Connor 1987, Biometrics 43:207-211, as in Fleiss, Levin & Paik 2003, with groups in the place of pairs: in groups,
+    n = ((z_alpha * sqrt(mean of s^2) + z_power * sqrt(variance of s)) / mean of s)^2 for their sums s, and at least so
+    many that FEWEST of them differ; then times the cases of a group. None when no difference was seen.
+
+    Args:
+        groups: fixed (1), broken (-1) or the same (0) for each case of a group.
     """
-    discordant, difference = (fixed + broken) / n, abs(fixed - broken) / n
-    if difference == 0:
+    sums = [math.fsum(group) for group in groups]
+    n = len(sums)
+    mean = math.fsum(sums) / n if n else 0.0
+    if mean == 0:
         return None
-    spread = _Z_ALPHA * math.sqrt(discordant) + _Z_POWER * math.sqrt(max(0.0, discordant - difference**2))
-    return math.ceil((spread / difference) ** 2)
+    square = math.fsum(value * value for value in sums) / n
+    spread = _Z_ALPHA * math.sqrt(square) + _Z_POWER * math.sqrt(max(0.0, square - mean**2))
+    needed = max((spread / mean) ** 2, FEWEST * n / sum(value != 0 for value in sums))
+    return math.ceil(needed * sum(map(len, groups)) / n - _HAIR)
 
 
-def means_needed(differences: Sequence[float]) -> int | None:
-    """Pairs needed to tell a mean difference as large as the one seen from 0, with 80 % power at 5 %.
+def means_needed(groups: Sequence[Sequence[float]]) -> int | None:
+    """Cases needed to tell a mean difference as large as the one seen from 0, with 80 % power at 5 %.
 
-    n = ((z_alpha + z_power) * sd / mean)^2, the paired z test. None when no difference was seen.
+    The paired z test, in groups: n = ((z_alpha + z_power) * sd / mean)^2, where sd is that of the groups' sums around
+    what the mean lets expect of so many cases (the ratio estimator, Cochran 1977). None when no difference was seen.
+
+    Args:
+        groups: the differences of each group.
     """
-    n = len(differences)
-    mean = math.fsum(differences) / n if n else 0.0
-    if n < 2 or mean == 0:
+    n, cases = len(groups), sum(map(len, groups))
+    total = math.fsum(math.fsum(group) for group in groups)
+    if n < 2 or total == 0:
         return None
-    variance = math.fsum((value - mean) ** 2 for value in differences) / (n - 1)
-    return math.ceil((_Z_ALPHA + _Z_POWER) ** 2 * variance / mean**2)
+    mean = total / cases
+    variance = math.fsum((math.fsum(group) - mean * len(group)) ** 2 for group in groups) / (n - 1)
+    needed = (_Z_ALPHA + _Z_POWER) ** 2 * variance / (total / n) ** 2
+    needed = max(needed, FEWEST * n / sum(any(group) for group in groups))
+    return math.ceil(needed * cases / n - _HAIR)

@@ -30,6 +30,7 @@ def to_markdown(findings: Findings) -> str:
         [f"{'✓' if one.passed else '✗'} {gates.sentence(one, language)}" for one in findings.gates],
     )
     lines += _bullets(say("slices", language), surely_worse(findings.slices, language))
+    lines += _bullets(say("history", language), [sentence(one, language) for one in findings.since_last])
     for change in ("broken", "fixed"):
         if len(findings.contestants) > 1:
             lines += _flips(findings, change)

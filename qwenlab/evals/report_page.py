@@ -13,7 +13,7 @@ from qwenlab.evals import gates, report_cases, slices
 from qwenlab.evals.case_words import place
 from qwenlab.evals.compare import Verdict, sentence
 from qwenlab.evals.findings import Findings, Step, surely_worse
-from qwenlab.evals.history import changed_words, moment
+from qwenlab.evals.history import History, changed_words, moment
 from qwenlab.evals.json_ladder import RUNGS
 from qwenlab.evals.plots import history_legend, history_plot, parts_bar, rate_bar
 from qwenlab.evals.rates import Rate
@@ -22,6 +22,7 @@ from qwenlab.evals.result import ContestantResult
 from qwenlab.evals.words import Language, describe_rung, measure_name
 
 MEASURES = ("strict", "usable", "field_accuracy", "document_exact", "passed")
+HISTORY = ("passed", "field_accuracy")
 TILES = ("usable", "field_accuracy", "document_exact", "passed")
 MOST_LINKS = 12
 """Cases named where a step broke some; the list of cases has all."""
@@ -296,16 +297,27 @@ def _history(findings: Findings) -> str:
     past, language = findings.history, findings.language
     if past is None:
         return ""
-    measure = "passed"
     parts = list(dict.fromkeys(part for one in past.results for part in one.changed))
-    name = measure_name(measure, language)
-    values = {"measure": name[:1].upper() + name[1:], "changed": changed_words(parts, language)}
-    about = say("history_about" if parts else "history_about_same", language, **values)
+    changed = changed_words(parts, language)
+    about = say("history_changed", language, changed=changed) if parts else say("history_about", language)
+    plots = "".join(
+        _history_plots(past, one, language) for one in (HISTORY if findings.result.suite.is_json else HISTORY[:1])
+    )
+    items = "".join(
+        _said(KINDS[one.code], SIGNS[one.code], say(one.code, language), sentence(one, language))
+        for one in findings.since_last
+    )
+    said = f'<ul class="said">{items}</ul>' if items else ""
+    return _section(say("history", language), about, f'{plots}<p class="legend">{history_legend(past)}</p>{said}')
+
+
+def _history_plots(past: History, measure: str, language: Language) -> str:
+    """The same plot twice, for a wide and for a narrow screen: its letters keep their size on both."""
     plots = "".join(
         f'<div class="{kind}">{history_plot(past, measure, language, width)}</div>'
         for kind, width in (("wide", 920), ("narrow", 340))
     )
-    return _section(say("history", language), about, f'{plots}<p class="legend">{history_legend(past)}</p>')
+    return f"<h3>{escape(measure_name(measure, language))}</h3>{plots}"
 
 
 # --- how it was measured -----------------------------------------------------------------------------------

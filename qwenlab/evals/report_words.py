@@ -88,13 +88,12 @@ TEXTS: dict[str, Words] = {
     "slice_length": Words("by length, among questions of the same language", "按长度（与同语言的问题相比）"),
     "history": Words("Over time", "历次结果"),
     "history_about": Words(
-        "{measure}: every result of this suite, with its 95 % range. At a dashed line {changed}; what stands left and "
-        "right of it cannot be compared.",
-        "此测试集历次结果的“{measure}”。竖线为 95% 置信区间。虚线处{changed}，其左右的结果不可比较。",
+        "Every result of this suite, each with its 95 % range.", "此测试集的历次结果，竖线为 95% 置信区间。"
     ),
-    "history_about_same": Words(
-        "{measure}: every result of this suite, with its 95 % range.",
-        "此测试集历次结果的“{measure}”。竖线为 95% 置信区间。",
+    "history_changed": Words(
+        "Every result of this suite, each with its 95 % range. At a dashed line {changed}; what stands left and right "
+        "of it cannot be compared.",
+        "此测试集的历次结果，竖线为 95% 置信区间。虚线处{changed}，其左右的结果不可比较。",
     ),
     "cases": Words("Case by case", "逐个用例"),
     "cases_about": Words(

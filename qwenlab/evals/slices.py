@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -94,17 +95,14 @@ def slices(suite: Suite) -> list[Slice]:
 
 
 def _thirds(cases: Sequence[Case]) -> list[list[str]]:
-    """Ids of the short, medium and long questions; equal lengths stay together, in the lower third."""
+    """Ids of the short, medium and long questions by their middle rank; equal lengths stay together."""
     thirds: list[list[str]] = [[], [], []]
     for language in ("en", "zh"):
         spoken = [case for case in cases if case.language == language]
         lengths = sorted(len(case.question) for case in spoken)
-        if not lengths:
-            continue
-        first, second = lengths[(len(lengths) - 1) // 3], lengths[2 * (len(lengths) - 1) // 3]
         for case in spoken:
-            length = len(case.question)
-            thirds[0 if length <= first else 1 if length <= second else 2].append(case.id)
+            below, upto = (side(lengths, len(case.question)) for side in (bisect_left, bisect_right))
+            thirds[3 * (below + upto) // (2 * len(lengths))].append(case.id)
     return thirds
 
 

@@ -56,6 +56,7 @@ def add_verbs(verbs: Any) -> None:
     testing.add_argument(
         "--report",
         dest="reports",
+        metavar="FILE",
         action="append",
         type=Path,
         default=[],

@@ -321,8 +321,8 @@ def _threshold_sentence(gate: Gate, language: Language) -> str:
     rate = gate.rate
     reached = f"{_percent(rate.value)} ({100 * rate.low:.0f}-{100 * rate.high:.0f})"
     if english:
-        mark = "passes" if gate.passed else "misses"
-        said = f"{who} {mark} at least {wanted} {measure}: {reached} of {rate.n} cases"
+        mark = "meets" if gate.passed else "misses"
+        said = f'{who} {mark} "at least {wanted} {measure}": {reached} of {rate.n} cases'
     else:
         mark = "达到" if gate.passed else "未达到"
         said = f"{who} {mark}“{measure}至少 {wanted}”：{rate.n} 个用例中为 {reached}"
@@ -365,15 +365,16 @@ def _loss_sentence(gate: NoLoss, language: Language) -> str:
     verdict, english = gate.verdict, language == "en"
     measure = measure_name(verdict.measure, language)
     seen = f"{_points(verdict.difference)} ({_points(verdict.low)} {'to' if english else '至'} {_points(verdict.high)})"
+    most = "" if gate.margin is None else _points(gate.margin, signed=False)
     if english:
-        wanted = "not worse than" if gate.margin is None else f"at most {_points(gate.margin, False)} points worse than"
-        mark = "passes" if gate.passed else "misses"
-        said = f"{verdict.name} {mark} {wanted} {verdict.base} in {measure}: {seen} points on {verdict.n} cases"
+        wanted = f"at most {most} points worse than" if most else "not worse than"
+        mark = "meets" if gate.passed else "misses"
+        said = f'{verdict.name} {mark} "{wanted} {verdict.base} ({measure})": {seen} points on {verdict.n} cases'
         said += f", {verdict.fixed} better and {verdict.broken} worse"
     else:
-        wanted = "不差于" if gate.margin is None else f"最多比它差 {_points(gate.margin, False)} 个百分点："
+        wanted = f"最多比 {verdict.base} 差 {most} 个百分点" if most else f"不差于 {verdict.base}"
         mark = "达到" if gate.passed else "未达到"
-        said = f"{verdict.name} {mark}“{measure}{wanted}{verdict.base}”：{verdict.n} 个用例上相差 {seen} 个百分点"
+        said = f"{verdict.name} {mark}“{measure}{wanted}”：{verdict.n} 个用例上相差 {seen} 个百分点"
         said += f"，{verdict.fixed} 个变好，{verdict.broken} 个变差"
     if verdict.n < FEWEST:
         n = verdict.n

@@ -78,15 +78,19 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any, 
     ("gates", "code", "sentence"),
     [
         ((), 0, None),
-        (("--threshold", "passed=0.9"), 0, "tuned passes at least 90.0 % passed: 90.0 % (70-97) of 20 cases."),
-        (("--threshold", "passed=0.95"), 1, "tuned misses at least 95.0 % passed: 90.0 % (70-97) of 20 cases; 1 case"),
+        (("--threshold", "passed=0.9"), 0, 'tuned meets "at least 90.0 % passed": 90.0 % (70-97) of 20 cases.'),
+        (
+            ("--threshold", "passed=0.95"),
+            1,
+            'tuned misses "at least 95.0 % passed": 90.0 % (70-97) of 20 cases; 1 case',
+        ),
         (
             ("--threshold", "base:passed=0.9"),
             1,
-            "base misses at least 90.0 % passed: 50.0 % (30-70) of 20 cases; 8 cases",
+            'base misses "at least 90.0 % passed": 50.0 % (30-70) of 20 cases; 8 cases',
         ),
-        (("--not-worse", "passed,field_accuracy"), 0, "tuned passes not worse than base in passed: +40.0"),
-        (("--threshold", "base:passed=0.5", "--threshold", "passed=1"), 1, "tuned misses at least 100.0 % passed"),
+        (("--not-worse", "passed,field_accuracy"), 0, 'tuned meets "not worse than base (passed)": +40.0'),
+        (("--threshold", "base:passed=0.5", "--threshold", "passed=1"), 1, 'tuned misses "at least 100.0 % passed"'),
     ],
 )
 def test_the_exit_code_says_whether_the_gates_are_met(capsys, serve, suite, gates, code, sentence):
@@ -203,5 +207,5 @@ def test_saved_answers_are_judged_by_the_suites_thresholds(capsys, tmp_path):
     code, value, _ = run(capsys, "score", str(tmp_path / "s.json"), "--answers", str(tmp_path / "mine.jsonl"))
     assert code == 1
     assert value["gates"][0]["sentence"].startswith(
-        "mine misses at least 75.0 % passed: 50.0 % (15-85) of 4 cases; 1 case"
+        'mine misses "at least 75.0 % passed": 50.0 % (15-85) of 4 cases; 1 case'
     )

@@ -56,19 +56,19 @@ def test_a_sum_of_thirds_reaches_a_threshold_of_thirds():
 
 
 SENTENCES = [
-    (made(120, 120), "tuned passes at least 90.0 % usable as is: 100.0 % (97-100) of 120 cases.",
+    (made(120, 120), 'tuned meets "at least 90.0 % usable as is": 100.0 % (97-100) of 120 cases.',
      "tuned 达到“可直接使用至少 90.0 %”：120 个用例中为 100.0 % (97-100)。"),
-    (made(110, 120), "tuned passes at least 90.0 % usable as is: 91.7 % (85-95) of 120 cases, which other cases might "
+    (made(110, 120), 'tuned meets "at least 90.0 % usable as is": 91.7 % (85-95) of 120 cases, which other cases might '
      "not confirm.", "tuned 达到“可直接使用至少 90.0 %”：120 个用例中为 91.7 % (85-95)，换一批用例未必如此。"),
-    (made(102, 120, errors=3), "tuned misses at least 90.0 % usable as is: 85.0 % (78-90) of 120 cases, 3 of them "
+    (made(102, 120, errors=3), 'tuned misses "at least 90.0 % usable as is": 85.0 % (78-90) of 120 cases, 3 of them '
      "without an answer, which counts as wrong; 6 cases short, which may be chance.",
      "tuned 未达到“可直接使用至少 90.0 %”：120 个用例中为 85.0 % (78-90)，其中 3 个没有回答（按错误计）；还差 6 个"
      "用例，这可能是偶然。"),
-    (made(8, 10), "tuned misses at least 90.0 % usable as is: 80.0 % (49-94) of 10 cases; 1 case short. 10 cases are "
+    (made(8, 10), 'tuned misses "at least 90.0 % usable as is": 80.0 % (49-94) of 10 cases; 1 case short. 10 cases are '
      "too few to be sure of it: that takes 35 or more, all right.",
      "tuned 未达到“可直接使用至少 90.0 %”：10 个用例中为 80.0 % (49-94)；还差 1 个用例。10 个用例太少，无法确定："
      "至少要 35 个且全部正确。"),
-    (made(30, 120, measure="field_accuracy"), "tuned misses at least 90.0 % fields right: 25.0 % (18-33) of 120 cases; "
+    (made(30, 120, measure="field_accuracy"), 'tuned misses "at least 90.0 % fields right": 25.0 % (18-33) of 120 cases; '
      "as much as 78 whole cases short.",
      "tuned 未达到“字段正确至少 90.0 %”：120 个用例中为 25.0 % (18-33)；差距相当于 78 个完整用例。"),
     (Gate("tuned", "strict", 0.9, None), "tuned: strict JSON could not be measured, at least 90.0 % is wanted.",
@@ -88,19 +88,19 @@ def verdict(code, low, high, n=120, fixed=12, broken=5):
 
 LOSSES = [
     (NoLoss(verdict("cannot_tell", -0.01, 0.07)), True,
-     "tuned passes not worse than base in usable as is: +3.0 (-1.0 to +7.0) points on 120 cases, 12 better and 5 "
+     'tuned meets "not worse than base (usable as is)": +3.0 (-1.0 to +7.0) points on 120 cases, 12 better and 5 '
      "worse; a loss of up to 1.0 points may still hide."),
     (NoLoss(verdict("worse", -0.09, -0.01)), False,
-     "tuned misses not worse than base in usable as is: -5.0 (-9.0 to -1.0) points on 120 cases, 12 better and 5 "
+     'tuned misses "not worse than base (usable as is)": -5.0 (-9.0 to -1.0) points on 120 cases, 12 better and 5 '
      "worse."),
     (NoLoss(verdict("cannot_tell", -0.03, 0.01), margin=0.02), False,
-     "tuned misses at most 2.0 points worse than base in usable as is: -1.0 (-3.0 to +1.0) points on 120 cases, "
+     'tuned misses "at most 2.0 points worse than base (usable as is)": -1.0 (-3.0 to +1.0) points on 120 cases, '
      "12 better and 5 worse."),
     (NoLoss(verdict("better", 0.01, 0.05), margin=0.02), True,
-     "tuned passes at most 2.0 points worse than base in usable as is: +3.0 (+1.0 to +5.0) points on 120 cases, "
+     'tuned meets "at most 2.0 points worse than base (usable as is)": +3.0 (+1.0 to +5.0) points on 120 cases, '
      "12 better and 5 worse."),
     (NoLoss(verdict("cannot_tell", 0.0, 0.0, n=4, fixed=0, broken=0)), True,
-     "tuned passes not worse than base in usable as is: +0.0 (+0.0 to +0.0) points on 4 cases, 0 better and 0 worse; "
+     'tuned meets "not worse than base (usable as is)": +0.0 (+0.0 to +0.0) points on 4 cases, 0 better and 0 worse; '
      "4 cases are too few to notice a loss."),
 ]  # fmt: skip
 
@@ -193,4 +193,4 @@ def test_a_result_is_judged_by_its_suite_and_by_what_was_asked_of_it(tmp_path):
 def test_gates_of_one_summary_need_no_result(tmp_path):
     summary = run(tmp_path, {}, [GOOD] * 8, [BAD] * 8).contestant("base").summary
     (gate,) = gates.gates(summary, Thresholds(usable=1.0), "answers")
-    assert gate.to_json()["sentence"].startswith("answers passes at least 100.0 % usable as is: 100.0 %")
+    assert gate.to_json()["sentence"].startswith('answers meets "at least 100.0 % usable as is": 100.0 %')

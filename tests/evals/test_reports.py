@@ -211,8 +211,8 @@ def test_the_page_says_verdict_gates_and_what_was_kept_out(findings):
     for wanted in (
         "Whether tuned is better than base cannot be told from these cases",
         "1 of 2 thresholds missed",
-        "tuned misses at least 50.0 % usable as is: 25.0 %",
-        "tuned passes not worse than base in usable as is",
+        'tuned misses "at least 50.0 % usable as is": 25.0 %',
+        'tuned meets "not worse than base (usable as is)"',
         "4 cases, 2 contestants. Kept out of all figures: 1 cases",
         "tuned: 1 cases without an answer; they count as wrong.",
     ):
@@ -296,7 +296,7 @@ def test_markdown_has_scoreboard_verdicts_gates_and_flips_and_no_markup_of_a_mod
     assert text.startswith("# tickets \\<\\& co\\>\n")
     assert "| contestant | cases | errors | strict JSON |" in text
     assert "## Thresholds" in text
-    assert "✗ tuned misses at least 50.0 % usable as is" in text
+    assert '✗ tuned misses "at least 50.0 % usable as is"' in text
     assert "## Broken: right with base, wrong with tuned (2)" in text
     assert "## Fixed: wrong with base, right with tuned (1)" in text
     assert not re.search(r"(?<!\\)<", text)

@@ -47,7 +47,7 @@ def section(findings: Findings) -> str:
 
 
 def anchor(case: str) -> str:
-    """The name of a case's place on the page: ids may hold anything."""
+    """The name of a case's place on the page, for ids may hold anything; a link to it unfolds the case."""
     return "case-" + hashlib.sha256(case.encode("utf-8", "replace")).hexdigest()[:12]
 
 
@@ -81,10 +81,10 @@ def _case(case: Case, kind: str, findings: Findings, opened: bool) -> str:
     content = _values(case, scores, findings) if findings.result.suite.is_json else _texts(case, findings)
     body = _turns(case, language) + tags + content
     return (
-        f'<details class="case {kind}" id="{anchor(case.id)}"{" open" if opened else ""}><summary>'
+        f'<details class="case {kind}"{" open" if opened else ""}><summary>'
         f'<span class="kind {colour}"><b aria-hidden="true">{sign}</b> {escape(name)}</span><b>{escape(case.id)}</b>'
         f'<span class="preview" dir="auto">{preview}</span><span class="marks">{marks}</span></summary>'
-        f'<div class="body">{body}{_notes(case, scores, findings)}{_raw(case, findings)}</div></details>'
+        f'<div class="body" id="{anchor(case.id)}">{body}{_notes(case, scores, findings)}{_raw(case, findings)}</div></details>'
     )
 
 

@@ -44,8 +44,8 @@ TEXTS: dict[str, Words] = {
     "instead_of": Words("{name}: {rate}", "{name}：{rate}"),
     "scoreboard": Words("Scoreboard", "成绩"),
     "scoreboard_about": Words(
-        "The dark line is the range in which the true rate lies with 95 % confidence (Wilson). Few cases make it wide.",
-        "深色线为 95% 置信区间（Wilson），即真实比例所在的范围；用例越少，范围越宽。",
+        "The thin line is the range in which the true rate lies with 95 % confidence (Wilson). Few cases make it wide.",
+        "细线为 95% 置信区间（Wilson），即真实比例所在的范围；用例越少，范围越宽。",
     ),
     "verdicts": Words("Compared, case by case", "逐例比较"),
     "better": Words("better", "更好"),

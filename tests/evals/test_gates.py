@@ -68,8 +68,8 @@ SENTENCES = [
      "too few to be sure of it: that takes 35 or more, all right.",
      "tuned 未达到“可直接使用至少 90.0 %”：10 个用例中为 80.0 % (49-94)；还差 1 个用例。10 个用例太少，无法确定："
      "至少要 35 个且全部正确。"),
-    (made(30, 120, measure="field_accuracy"), 'tuned misses "at least 90.0 % fields right": 25.0 % (18-33) of 120 cases; '
-     "as much as 78 whole cases short.",
+    (made(30, 120, measure="field_accuracy"), 'tuned misses "at least 90.0 % fields right": 25.0 % (18-33) of 120 '
+     "cases; as much as 78 whole cases short.",
      "tuned 未达到“字段正确至少 90.0 %”：120 个用例中为 25.0 % (18-33)；差距相当于 78 个完整用例。"),
     (Gate("tuned", "strict", 0.9, None), "tuned: strict JSON could not be measured, at least 90.0 % is wanted.",
      "tuned：严格 JSON无法测得，要求至少 90.0 %。"),

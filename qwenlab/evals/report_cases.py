@@ -79,12 +79,12 @@ def _case(case: Case, kind: str, findings: Findings, opened: bool) -> str:
     preview = escape(" ".join(case.question.split())[:200])
     tags = f'<p class="tags">{escape(" · ".join(case.tags))}</p>' if case.tags else ""
     content = _values(case, scores, findings) if findings.result.suite.is_json else _texts(case, findings)
-    body = _turns(case, language) + tags + content
+    body = _turns(case, language) + tags + content + _notes(case, scores, findings) + _raw(case, findings)
     return (
         f'<details class="case {kind}"{" open" if opened else ""}><summary>'
         f'<span class="kind {colour}"><b aria-hidden="true">{sign}</b> {escape(name)}</span><b>{escape(case.id)}</b>'
         f'<span class="preview" dir="auto">{preview}</span><span class="marks">{marks}</span></summary>'
-        f'<div class="body" id="{anchor(case.id)}">{body}{_notes(case, scores, findings)}{_raw(case, findings)}</div></details>'
+        f'<div class="body" id="{anchor(case.id)}">{body}</div></details>'
     )
 
 

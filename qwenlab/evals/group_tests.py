@@ -5,38 +5,45 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from qwenlab.evals.paired_tests import MANY, log_choose, ratio
+
 SHUFFLES = 9_999
 
 
 def fisher_less(passed: int, n: int, rest_passed: int, rest_n: int) -> float:
     """One-sided p of Fisher's exact test that `passed` of `n` is no lower than chance would give, the margins fixed."""
     right = passed + rest_passed
-    ways = sum(
-        math.comb(n, k) * math.comb(rest_n, right - k) for k in range(max(0, right - rest_n), min(passed, n) + 1)
+    ways = log_choose(n + rest_n, right)
+    fewest = max(0, right - rest_n)
+    return min(
+        1.0,
+        math.fsum(math.exp(log_choose(n, k) + log_choose(rest_n, right - k) - ways) for k in range(fewest, passed + 1)),
     )
-    return ways / math.comb(n + rest_n, right)
 
 
 def shuffled_less(inside: Sequence[Sequence[float]], outside: Sequence[Sequence[float]], seed: int = 0) -> float:
     """One-sided p that the mean inside is no lower than outside, whole groups of cases changing sides at random.
 
     A seeded permutation test (Phipson & Smyth 2010: the seen order counts as one of them, so p is never 0). With groups
-    as units, cases of one template are not taken for independent ones.
+    as units, cases of one template are not taken for independent ones. Of more than MANY groups its normal limit.
 
     Args:
         inside, outside: the values of each group.
     """
     import numpy as np
 
-    units = [*inside, *outside]
+    units, count = [*inside, *outside], len(inside)
     sums = np.array([math.fsum(unit) for unit in units])
     sizes = np.array([len(unit) for unit in units], dtype=float)
+    if len(units) > MANY:
+        (here, error), (there, other) = ratio(sums[:count], sizes[:count]), ratio(sums[count:], sizes[count:])
+        spread = math.hypot(error, other)
+        return 0.5 * math.erfc((there - here) / (math.sqrt(2) * spread)) if spread else 0.5
     total, everyone = sums.sum(), sizes.sum()
 
     def gap(chosen_sum: np.ndarray, chosen_size: np.ndarray) -> np.ndarray:
         return np.asarray(chosen_sum / chosen_size - (total - chosen_sum) / (everyone - chosen_size))
 
-    count = len(inside)
     seen = gap(sums[:count].sum(), sizes[:count].sum())
     random = np.random.default_rng(seed)
     reached, step = 1, max(1, 2_000_000 // len(units))

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ALPHA = 0.05
 POWER = 0.8
 _Z_ALPHA = NormalDist().inv_cdf(1 - ALPHA / 2)
 _Z_POWER = NormalDist().inv_cdf(POWER)
 _HAIR = 1e-9
+EXACT, MANY, MOST_STEPS = 1_000, 5_000, 400_000_000
+"""Pairs counted in whole numbers, groups resampled, and steps of a convolution: beyond, a large suite would take
+minutes for the same figures."""
 
 FEWEST = 6
 """Groups with a difference below which nothing can be told: even six out of six is p = 0.03, five is 0.06."""
@@ -21,8 +28,15 @@ def mcnemar(fixed: int, broken: int) -> float:
     n = fixed + broken
     if n == 0:
         return 1.0
-    tail = sum(math.comb(n, k) for k in range(min(fixed, broken) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    most = min(fixed, broken)
+    if n <= EXACT:
+        return min(1.0, 2 * sum(math.comb(n, k) for k in range(most + 1)) / 2**n)
+    return min(1.0, 2 * math.fsum(math.exp(log_choose(n, k) - n * math.log(2)) for k in range(most + 1)))
+
+
+def log_choose(n: int, k: int) -> float:
+    """The natural logarithm of n over k."""
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def sign_flip(differences: Sequence[int]) -> float:
@@ -30,7 +44,8 @@ def sign_flip(differences: Sequence[int]) -> float:
 
     One integer per group of cases (fixed minus broken). With single cases as groups this is exactly `mcnemar`;
     with larger groups it does not take cases of one template for independent ones. Computed exactly, by
-    convolution of the distribution over all sign patterns (Fisher's randomization test).
+    convolution of the distribution over all sign patterns (Fisher's randomization test); where that would take long,
+    by its normal limit.
     """
     sizes = [abs(value) for value in differences if value]
     if all(size == 1 for size in sizes):
@@ -38,6 +53,8 @@ def sign_flip(differences: Sequence[int]) -> float:
     import numpy as np
 
     total = sum(sizes)
+    if total * len(sizes) > MOST_STEPS:
+        return math.erfc(abs(sum(differences)) / math.sqrt(2 * sum(size * size for size in sizes)))
     chance = np.eye(1, 2 * total + 1, total)[0]  # certain to be at 0, the middle
     for size in sizes:
         chance[:] = 0.5 * (np.roll(chance, size) + np.roll(chance, -size))
@@ -49,6 +66,8 @@ def sign_flip(differences: Sequence[int]) -> float:
 def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0, resamples: int = 10_000) -> tuple[float, float]:
     """95 % percentile interval of the mean of all values, groups resampled whole (Efron & Tibshirani 1993).
 
+    Of more than MANY groups its normal limit, which is then the same (see `ratio`).
+
     Args:
         groups: the values of each group; one value each where cases are independent.
     """
@@ -56,6 +75,9 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0, resamples: 
 
     sums = np.array([math.fsum(group) for group in groups])
     sizes = np.array([len(group) for group in groups], dtype=float)
+    if len(groups) > MANY:
+        mean, error = ratio(sums, sizes)
+        return mean - _Z_ALPHA * error, mean + _Z_ALPHA * error
     random = np.random.default_rng(seed)
     means = np.empty(resamples)
     step = max(1, 2_000_000 // len(groups))
@@ -65,6 +87,12 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0, resamples: 
         means[start : start + count] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def ratio(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+    """Mean of all values and its standard error, from the sums and sizes of groups (Cochran 1977, ratio estimator)."""
+    mean = float(sums.sum() / sizes.sum())
+    return mean, float(((sums - mean * sizes) ** 2).sum() ** 0.5 / sizes.sum())
 
 
 def pairs_needed(groups: Sequence[Sequence[float]]) -> int | None:

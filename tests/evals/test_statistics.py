@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenlab.evals.group_tests import SHUFFLES, fisher_less, holm, shuffled_less
-from qwenlab.evals.paired_tests import bootstrap_mean, means_needed, pairs_needed, sign_flip
+from qwenlab.evals.paired_tests import MANY, bootstrap_mean, mcnemar, means_needed, pairs_needed, sign_flip
 from qwenlab.evals.rates import rate, wilson
 
 # scipy and statsmodels are no requirement of this project: their values were computed once, with the calls named.
@@ -140,3 +142,44 @@ def test_the_paired_bootstrap_finds_a_difference_where_there_is_none_about_5_tim
         low, high = bootstrap_mean(groups, seed=int(random_state.integers(1 << 30)), resamples=600)
         found += low > 0 or high < 0
     assert found / 400 <= 0.09
+
+
+# --- large suites -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fixed", "broken"), [(520, 480), (560, 470), (600, 450), (1010, 900)])
+def test_mcnemar_of_many_pairs_is_that_of_whole_numbers(fixed, broken):
+    n, most = fixed + broken, min(fixed, broken)
+    whole = min(1.0, 2 * sum(math.comb(n, k) for k in range(most + 1)) / 2**n)
+    assert mcnemar(fixed, broken) == pytest.approx(whole, rel=1e-9)
+
+
+def test_the_interval_of_very_many_groups_is_that_of_the_bootstrap():
+    random_state = np.random.default_rng(2)
+    values, sizes = random_state.normal(0.02, 0.3, MANY + 1), random_state.integers(1, 4, MANY + 1)
+    groups = [[float(value)] * int(size) for value, size in zip(values, sizes, strict=True)]
+    assert bootstrap_mean(groups) == pytest.approx(bootstrap_mean(groups[:MANY], resamples=4000), abs=0.002)
+
+
+def test_the_sign_flip_test_of_very_many_groups_is_near_the_exact_one():
+    """Groups of two that stand or fall together are pairs of double weight: the exact test is McNemar's."""
+    assert sign_flip([2] * 11_300 + [-2] * 10_900) == pytest.approx(mcnemar(11_300, 10_900), rel=0.03)
+
+
+def test_shuffling_very_many_groups_is_near_the_normal_limit():
+    random_state = np.random.default_rng(4)
+    inside = [[float(one)] * 2 for one in random_state.random(MANY // 5) < 0.69]
+    outside = [[float(one)] for one in random_state.random(MANY * 4 // 5) < 0.7]
+    shuffled = shuffled_less(inside, outside)
+    assert 0.01 < shuffled < 0.2
+    assert shuffled_less(inside, [*outside, [0.7]]) == pytest.approx(shuffled, rel=0.15)
+
+
+def test_a_hundred_thousand_cases_are_compared_in_seconds():
+    start = time.process_time()
+    differences = [1] * 30_000 + [-1] * 29_500 + [0] * 40_500
+    assert 0 < mcnemar(30_000, 29_500) < 1
+    assert 0 < sign_flip([2 * one for one in differences]) < 1
+    bootstrap_mean([[float(one)] for one in differences])
+    assert 0 < fisher_less(14_000, 20_000, 57_000, 80_000) < 1
+    assert time.process_time() - start < 5

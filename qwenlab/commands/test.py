@@ -12,7 +12,7 @@ from qwenlab.commands.console import BELOW, DONE, FAILED, Console
 from qwenlab.commands.models import ensure
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import answers, gates, leaks, report, reports, runner, selection
+from qwenlab.evals import answers, asked_gates, gates, leaks, report, reports, runner, selection
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.findings import Findings, gather
 from qwenlab.evals.result import ContestantResult, Result
@@ -93,7 +93,7 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
             "choose the checkpoint."
         )
-    gates.remember(folder, asked)
+    asked_gates.remember(folder, asked)
     findings = gather(found, results=workspace.results)
     lines += [gates.sentence(gate, "en") for gate in findings.gates]
     for path in chosen.reports:
@@ -105,11 +105,11 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     return _exit_code(findings, {name for name, _ in specs}, console)
 
 
-def _gates(chosen: argparse.Namespace, names: Sequence[str]) -> list[gates.Asked]:
+def _gates(chosen: argparse.Namespace, names: Sequence[str]) -> list[asked_gates.Asked]:
     """The gates of the command line."""
-    written = [gates.threshold(one) for one in chosen.threshold]
-    written += [asked for one in chosen.not_worse for asked in gates.not_worse(one)]
-    return gates.resolve(written, names)
+    written = [asked_gates.threshold(one) for one in chosen.threshold]
+    written += [asked for one in chosen.not_worse for asked in asked_gates.not_worse(one)]
+    return asked_gates.resolve(written, names)
 
 
 def _exit_code(findings: Findings, asked: Collection[str], console: Console) -> int:

@@ -6,9 +6,10 @@ import pytest
 from fakes import ScriptedContestant
 
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import gates, runner
+from qwenlab.evals import asked_gates, gates, runner
+from qwenlab.evals.asked_gates import Asked
 from qwenlab.evals.compare import Verdict
-from qwenlab.evals.gates import Asked, Gate, NoLoss, sentence
+from qwenlab.evals.gates import Gate, NoLoss, sentence
 from qwenlab.evals.rates import Rate, rate, wilson
 from qwenlab.evals.suite import suite_from
 from qwenlab.evals.suite_model import Thresholds
@@ -125,11 +126,11 @@ def test_no_case_at_all_excludes_no_loss():
     ],
 )
 def test_a_threshold_is_read_with_or_without_a_contestant(written, asked):
-    assert gates.threshold(written) == asked
+    assert asked_gates.threshold(written) == asked
 
 
 def test_several_measures_may_not_be_worse_each_with_its_margin():
-    assert gates.not_worse("field_accuracy, tuned:usable=0.02") == [
+    assert asked_gates.not_worse("field_accuracy, tuned:usable=0.02") == [
         Asked("field_accuracy"),
         Asked("usable", "tuned", margin=0.02),
     ]
@@ -138,12 +139,12 @@ def test_several_measures_may_not_be_worse_each_with_its_margin():
 @pytest.mark.parametrize(
     ("read", "written", "english", "chinese"),
     [
-        (gates.threshold, "usabel=1", 'Did you mean "usable"?', "是不是“usable”？"),
-        (gates.threshold, "usable=90", "'usable=90' is no fraction of 1", "不是 0 到 1 之间的数"),
-        (gates.threshold, "usable", "'usable' is no fraction of 1", "不是 0 到 1 之间的数"),
-        (gates.threshold, "usable=nan", "is no fraction of 1", "不是 0 到 1 之间的数"),
-        (gates.not_worse, "field_accuracy_parsed", "There is no measure", "没有指标"),
-        (gates.not_worse, "usable=", "'usable=' is no fraction of 1", "不是 0 到 1 之间的数"),
+        (asked_gates.threshold, "usabel=1", 'Did you mean "usable"?', "是不是“usable”？"),
+        (asked_gates.threshold, "usable=90", "'usable=90' is no fraction of 1", "不是 0 到 1 之间的数"),
+        (asked_gates.threshold, "usable", "'usable' is no fraction of 1", "不是 0 到 1 之间的数"),
+        (asked_gates.threshold, "usable=nan", "is no fraction of 1", "不是 0 到 1 之间的数"),
+        (asked_gates.not_worse, "field_accuracy_parsed", "There is no measure", "没有指标"),
+        (asked_gates.not_worse, "usable=", "'usable=' is no fraction of 1", "不是 0 到 1 之间的数"),
     ],
 )
 def test_a_gate_that_makes_no_sense_is_refused_in_both_languages(read, written, english, chinese):
@@ -154,11 +155,11 @@ def test_a_gate_that_makes_no_sense_is_refused_in_both_languages(read, written, 
 
 
 def test_a_gate_must_name_a_contestant_that_is_asked_and_not_the_first_against_itself():
-    assert gates.resolve([Asked("usable", least=1)], ["base", "tuned"]) == [Asked("usable", "tuned", least=1)]
+    assert asked_gates.resolve([Asked("usable", least=1)], ["base", "tuned"]) == [Asked("usable", "tuned", least=1)]
     with pytest.raises(QwenlabError, match='Did you mean "tuned"'):
-        gates.resolve([Asked("usable", "tunde", least=1)], ["base", "tuned"])
+        asked_gates.resolve([Asked("usable", "tunde", least=1)], ["base", "tuned"])
     with pytest.raises(QwenlabError, match="cannot be held against itself"):
-        gates.resolve([Asked("usable")], ["base"])
+        asked_gates.resolve([Asked("usable")], ["base"])
 
 
 def run(folder, thresholds, base, tuned):
@@ -178,7 +179,9 @@ def test_a_result_is_judged_by_its_suite_and_by_what_was_asked_of_it(tmp_path):
         ("tuned", "usable", True),
         ("tuned", "passed", False),
     ]
-    gates.remember(tmp_path, [Asked("passed", "tuned", 0.25), Asked("passed", "base", 1), Asked("passed", "tuned")])
+    asked_gates.remember(
+        tmp_path, [Asked("passed", "tuned", 0.25), Asked("passed", "base", 1), Asked("passed", "tuned")]
+    )
     found = [(type(gate), gate.contestant, gate.measure, gate.passed) for gate in gates.judge(result)]
     assert found == [
         (Gate, "tuned", "usable", True),
@@ -186,7 +189,7 @@ def test_a_result_is_judged_by_its_suite_and_by_what_was_asked_of_it(tmp_path):
         (Gate, "base", "passed", True),
         (NoLoss, "tuned", "passed", False),
     ]
-    gates.remember(tmp_path, [])
+    asked_gates.remember(tmp_path, [])
     assert len(gates.judge(result)) == 2
 
 

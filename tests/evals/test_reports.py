@@ -16,9 +16,9 @@ import pytest
 from fakes import ScriptedContestant
 
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import gates, reports, runner
+from qwenlab.evals import asked_gates, reports, runner
+from qwenlab.evals.asked_gates import Asked
 from qwenlab.evals.findings import Findings, gather
-from qwenlab.evals.gates import Asked
 from qwenlab.evals.report_words import TEXTS
 from qwenlab.evals.result import load_result
 from qwenlab.evals.suite import suite_from
@@ -57,7 +57,7 @@ def json_suite(**changes):
 def findings(tmp_path: Path) -> Findings:
     pair = [ScriptedContestant("base", BASE), ScriptedContestant("tuned", TUNED)]
     result = runner.run(json_suite(), pair, tmp_path / "r", leaked={"c5 <i>"})
-    gates.remember(result.folder, [Asked("usable", "tuned", 0.5), Asked("usable", "tuned")])
+    asked_gates.remember(result.folder, [Asked("usable", "tuned", 0.5), Asked("usable", "tuned")])
     return gather(result, "en")
 
 

@@ -78,7 +78,7 @@ def _case(case: Case, kind: str, findings: Findings, opened: bool) -> str:
     marks = "".join(_mark(who, score) for who, score in zip(findings.contestants, scores, strict=True))
     preview = escape(" ".join(case.question.split())[:200])
     tags = f'<p class="tags">{escape(" · ".join(case.tags))}</p>' if case.tags else ""
-    content = _values(case, scores, findings) if findings.result.suite.is_json else _texts(case, findings)
+    content = _texts(case, findings) if scores[0].rung is None else _values(case, scores, findings)
     body = _turns(case, language) + tags + content + _notes(case, scores, findings) + _raw(case, findings)
     return (
         f'<details class="case {kind}"{" open" if opened else ""}><summary>'

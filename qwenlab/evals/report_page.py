@@ -131,7 +131,7 @@ def _tiles(findings: Findings) -> str:
 
 
 def _percent(rate: Rate | None) -> str:
-    return "–" if rate is None else f"{100 * rate.value:.1f} %"
+    return "–" if rate is None else f"{100 * rate.value:.1f}\u00a0%"  # no line ends before the sign
 
 
 def _interval(rate: Rate) -> str:
@@ -288,7 +288,8 @@ def _slices(findings: Findings) -> str:
         rows.append(f'<tr><th scope="row">{escape(name)} <small>{number}</small></th>{cells}</tr>')
     weak = surely_worse(findings.slices, language)
     said = "".join(_said("bad", "▼", say("worse", language), one) for one in weak)
-    lead = f'<ul class="said">{said}</ul>' if weak else f"<p>{escape(say('slices_none', language))}</p>"
+    nothing = "slices_none" if any(one.p is not None for one in findings.slices) else "slices_few"
+    lead = f'<ul class="said">{said}</ul>' if weak else f"<p>{escape(say(nothing, language))}</p>"
     table = _table([say("slice", language), *(who.name for who in findings.contestants)], rows)
     return _section(say("slices", language), say("slices_about", language), lead + table)
 

@@ -81,6 +81,10 @@ TEXTS: dict[str, Words] = {
     "slices_none": Words(
         "No kind of question is surely worse than the others.", "没有哪一类问题可以确定比其他的更差。"
     ),
+    "slices_few": Words(
+        "There are too few cases of each kind to say that one is worse than the others.",
+        "每一类的用例都太少，无法判断哪一类更差。",
+    ),
     "few_cases": Words("few cases", "用例太少"),
     "slice": Words("kind", "类别"),
     "slice_tag": Words("by tag", "按标签"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import html
 import io
 import json
 import re
@@ -235,11 +236,23 @@ def test_a_text_suite_and_a_single_contestant_have_a_page_too(tmp_path):
     found = gather(result)
     assert found.language == "zh"
     words = " ".join(Page(reports.render(found, "html").decode()).words)
-    assert "base 通过了 0.0 % 的用例。" in words
+    assert "base 通过了 0.0\u00a0% 的用例。" in words
     assert "不是期望的回答。" in words
     assert "JSON 的形式" not in words
     for form in reports.FORMS:
         assert reports.render(found, form)
+
+
+def test_a_weak_kind_of_question_is_said_and_of_few_cases_nothing_is(tmp_path):
+    cases = [{"id": f"c{n}", "prompt": f"q{n}", "expected": {"a": 1}, "tags": ["typos"] * (n < 10)} for n in range(40)]
+    suite = suite_from({"name": "s", "schema": {}, "cases": cases}, "test")
+    script = {case.question: "no" if case.tags else '{"a": 1}' for case in suite.cases}
+    result = runner.run(suite, [ScriptedContestant("base", script)], tmp_path / "many")
+    for form in ("html", "markdown"):
+        said = html.unescape(reports.render(gather(result, "en"), form).decode())
+        assert 'base is surely worse on questions tagged "typos": 0.0 % (0-28) of 10 pass' in said.replace("\\", "")
+    few = runner.run(suite.only(limit=4), [ScriptedContestant("base", script)], tmp_path / "few")
+    assert "surely worse" not in reports.render(gather(few, "en"), "html").decode()
 
 
 def test_a_page_of_leaked_cases_only_says_so(tmp_path):

@@ -71,7 +71,7 @@ class SliceRate:
 
 
 def slices(suite: Suite) -> list[Slice]:
-    """The languages, lengths and tags of a suite, each set of cases once.
+    """The languages, tags and lengths of a suite, each set of cases once under its first name.
 
     What holds of every case is no slice. Lengths are thirds of the cases of each language, by the characters of the
     question: a Chinese question is short among Chinese ones.
@@ -79,11 +79,11 @@ def slices(suite: Suite) -> list[Slice]:
     named: dict[tuple[Kind, str], list[str]] = {}
     for case in suite.cases:
         named.setdefault(("language", case.language), []).append(case.id)
-    for third, found in zip(LENGTHS, _thirds(suite.cases), strict=True):
-        named[("length", third)] = found
     for case in suite.cases:
         for tag in case.tags:
             named.setdefault(("tag", tag), []).append(case.id)
+    for third, found in zip(LENGTHS, _thirds(suite.cases), strict=True):
+        named[("length", third)] = found
     seen = {frozenset(case.id for case in suite.cases), frozenset[str]()}
     kept = []
     for (kind, name), ids in named.items():

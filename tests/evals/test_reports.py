@@ -15,13 +15,18 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 from fakes import ScriptedContestant
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import asked_gates, reports, runner
+from qwenlab.evals.answers import Answered
 from qwenlab.evals.asked_gates import Asked
 from qwenlab.evals.findings import Findings, gather
+from qwenlab.evals.report import summarize
 from qwenlab.evals.report_words import TEXTS
-from qwenlab.evals.result import load_result
+from qwenlab.evals.result import ContestantResult, Result, load_result
+from qwenlab.evals.scoring import score_answer
 from qwenlab.evals.suite import suite_from
 from qwenlab.models.contestant import Answer
 
@@ -373,3 +378,30 @@ def test_a_report_names_no_folder_of_this_computer(tmp_path):
     assert "model qwen" in text
     assert "/home/me" not in text
     assert "pw@" not in text
+
+
+@given(
+    st.text(st.characters(), max_size=40), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+)
+@example("=HYPERLINK(1)\x00\ud800]]>", "\u202e<b>\x1f|`")
+@example("```json\n" + GOOD + "\n```", "</details>")
+def test_whatever_is_answered_and_asked_every_report_can_be_read(answer, question):
+    suite = suite_from(
+        {
+            "name": question.strip() or "s",
+            "schema": {},
+            "cases": [{"id": question, "prompt": question + "?", "expected": answer}],
+        },
+        "test",
+    )
+    scores = [score_answer(suite, suite.cases[0], answer)]
+    answers = {question: Answered(question, Answer(answer, "stop"))}
+    one = ContestantResult("base", {}, answers, scores, summarize(scores), True, None, 0.0)
+    found = Findings(Result(Path("nowhere"), suite, frozenset(), [one]), "en", 0.0)
+    check_junit(reports.render(found, "junit"))
+    assert not Page(reports.render(found, "html").decode("utf-8")).open
+    (row,) = rows_of(reports.render(found, "csv"))
+    assert row["contestant"] == "base"
+    assert not any(cell[:1] in ("=", "+", "@", "\t", "\r") for cell in row.values())
+    json.loads(reports.render(found, "json"))
+    assert not re.search(r"(?<!\\)<", reports.render(found, "markdown").decode("utf-8"))

@@ -38,9 +38,9 @@ TEXTS: dict[str, Words] = {
     "headline_nothing": Words(
         "No case counts: all of them are in the training data.", "没有可计入的用例：它们都在训练数据中。"
     ),
-    "gates_passed": Words("All {number} thresholds met", "{number} 项要求全部达到"),
-    "gates_passed_one": Words("The threshold is met", "要求已达到"),
-    "gates_missed": Words("{missed} of {number} thresholds missed", "{number} 项要求中有 {missed} 项未达到"),
+    "gates_passed": Words("All {number} thresholds met", "{number} 项门槛全部达到"),
+    "gates_passed_one": Words("The threshold is met", "已达到门槛"),
+    "gates_missed": Words("{missed} of {number} thresholds missed", "{number} 项门槛中有 {missed} 项未达到"),
     "instead_of": Words("{name}: {rate}", "{name}：{rate}"),
     "scoreboard": Words("Scoreboard", "成绩"),
     "scoreboard_about": Words(
@@ -51,7 +51,7 @@ TEXTS: dict[str, Words] = {
     "better": Words("better", "更好"),
     "worse": Words("worse", "更差"),
     "cannot_tell": Words("cannot tell", "无法判断"),
-    "gates": Words("Thresholds", "要求"),
+    "gates": Words("Thresholds", "门槛"),
     "met": Words("met", "达到"),
     "missed": Words("missed", "未达到"),
     "steps": Words("From base to the delivered model", "从基础模型到交付的模型"),

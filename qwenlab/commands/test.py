@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from qwenlab import files
-from qwenlab.commands.console import BELOW, DONE, Console
+from qwenlab.commands.console import BELOW, DONE, FAILED, Console
 from qwenlab.commands.models import ensure
 from qwenlab.conversations.dataset import DataSet
-from qwenlab.errors import QwenlabError, nearest
-from qwenlab.evals import answers, leaks, report, runner, selection
+from qwenlab.errors import QwenlabError
+from qwenlab.evals import answers, asked_gates, gates, leaks, report, reports, runner, selection
 from qwenlab.evals.compare import sentence
-from qwenlab.evals.result import Result
+from qwenlab.evals.findings import Findings, gather
+from qwenlab.evals.result import ContestantResult, Result
 from qwenlab.evals.suite import Suite, find_suite, load_suite
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
@@ -38,7 +38,30 @@ def add_verbs(verbs: Any) -> None:
     testing.add_argument("--tag", action="append", help="only cases with this tag")
     testing.add_argument("--limit", type=int, help="only the first so many cases")
     testing.add_argument("--trained-on", action="append", type=Path, default=[], help="data set to look for leaks in")
-    testing.add_argument("--threshold", action="append", default=[], metavar="MEASURE=RATE", help="usable=0.9")
+    testing.add_argument(
+        "--threshold",
+        action="append",
+        default=[],
+        metavar="MEASURE=RATE",
+        help="usable=0.9 for the last contestant, tuned:usable=0.9 for that one; several times",
+    )
+    testing.add_argument(
+        "--not-worse",
+        action="append",
+        default=[],
+        metavar="MEASURES",
+        help="exit 1 when surely worse than the first contestant: field_accuracy,usable for the last, tuned:usable for "
+        "that one; usable=0.02 wants a loss of more than 2 points excluded",
+    )
+    testing.add_argument(
+        "--report",
+        dest="reports",
+        metavar="FILE",
+        action="append",
+        type=Path,
+        default=[],
+        help="also write a report, by its ending: .html, .md, .csv, .xml (JUnit) or .json; several times",
+    )
     testing.add_argument("-o", "--output", type=Path, help="result folder; naming an old one goes on with it")
     testing.set_defaults(run=test)
     scoring = verbs.add_parser("score", help="score saved answers without a model")
@@ -52,8 +75,10 @@ def add_verbs(verbs: Any) -> None:
 def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Ask every contestant every case, print the scoreboard and the verdicts."""
     suite = load_suite(find_suite(workspace, chosen.suite)).only(chosen.language, chosen.tag, chosen.limit)
-    suite = _with_thresholds(suite, chosen.threshold)
     specs = parse_specs(chosen.contestants)
+    asked = _gates(chosen, [name for name, _ in specs])
+    for path in chosen.reports:
+        reports.form_of(path)  # known before hours of answering
     for _, spec in specs:
         if catalogue.entry(spec.partition("+")[0]):
             ensure(workspace, spec.partition("+")[0], console)
@@ -68,14 +93,43 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
             "choose the checkpoint."
         )
+    asked_gates.remember(folder, asked)
+    findings = gather(found, results=workspace.results)
+    lines += [gates.sentence(gate, "en") for gate in findings.gates]
+    for path in chosen.reports:
+        reports.write(findings, path)
+        lines.append(f"Report: {path}")
     lines.append(f"Every answer is in {folder}")
-    console.result({**found.to_json(), "folder": str(folder)}, "\n".join(lines))
-    gates = report.gates(found.contestants[-1].summary, suite.thresholds)  # the last one is the one to judge
-    missed = [gate for gate in gates if not gate.passed]
-    for gate in missed:
-        reached = "not measured" if gate.reached is None else f"{gate.reached:.1%}"
-        console.say(f"Below the threshold: {gate.measure} {reached}, wanted {gate.wanted:.1%}.")
+    judged = [gate.to_json() for gate in findings.gates]
+    console.result({**found.to_json(), "gates": judged, "folder": str(folder)}, "\n".join(lines))
+    return _exit_code(findings, {name for name, _ in specs}, console)
+
+
+def _gates(chosen: argparse.Namespace, names: Sequence[str]) -> list[asked_gates.Asked]:
+    """The gates of the command line."""
+    written = [asked_gates.threshold(one) for one in chosen.threshold]
+    written += [asked for one in chosen.not_worse for asked in asked_gates.not_worse(one)]
+    return asked_gates.resolve(written, names)
+
+
+def _exit_code(findings: Findings, asked: Collection[str], console: Console) -> int:
+    """Could not run when a contestant was not asked every case or gave no answer at all; else what the gates say."""
+    contestants = [one for one in findings.result.contestants if one.name in asked]
+    silent = [one for one in contestants if one.complete and one.summary.n and one.summary.errors == one.summary.n]
+    for one in silent:
+        console.say(f"Error: {one.name} gave no answer to any case. {first_error(one)}")
+    if silent or len(contestants) < len(asked) or not all(one.complete for one in contestants):
+        return FAILED
+    missed = [gate for gate in findings.gates if not gate.passed]
+    if console.machine:
+        for gate in missed:
+            console.say(gates.sentence(gate, "en"))
     return BELOW if missed else DONE
+
+
+def first_error(contestant: ContestantResult) -> str:
+    """What the first failed answer of a contestant says; "" where none says anything."""
+    return next((item.answer.error for item in contestant.answers.values() if item.answer.error), "")
 
 
 def parse_specs(written: Sequence[str]) -> list[tuple[str, str]]:
@@ -203,32 +257,6 @@ def size_of(workspace: Workspace, spec: str) -> int | None:
     return size
 
 
-def _with_thresholds(suite: Suite, written: Sequence[str]) -> Suite:
-    if not written:
-        return suite
-    known = type(suite.thresholds).model_fields
-    values = {}
-    for one in written:
-        measure, _, rate = one.partition("=")
-        if measure not in known:
-            raise QwenlabError(
-                f"There is no measure {measure}.{nearest(measure, known)}",
-                f"Known: {', '.join(known)}.",
-                zh=(f"没有指标 {measure}。{nearest(measure, known, 'zh')}", f"可用：{'、'.join(known)}。"),
-            )
-        try:
-            values[measure] = float(rate)
-        except ValueError:
-            values[measure] = math.nan
-        if not 0 <= values[measure] <= 1:
-            raise QwenlabError(
-                f"The threshold {one!r} is no fraction of 1.",
-                "Write for example usable=0.9.",
-                zh=(f"门槛 {one!r} 不是 0 到 1 之间的数。", "请写成例如 usable=0.9。"),
-            )
-    return suite.model_copy(update={"thresholds": suite.thresholds.model_copy(update=values)})
-
-
 def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Score answers that any system gave."""
     suite = load_suite(find_suite(workspace, chosen.suite))
@@ -237,6 +265,8 @@ def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     cases = [one.to_json() for one in scores]
     lines = [f"{one.case_id}: {'passed' if one.passed else 'failed'} ({one.rung or 'text'})" for one in scores]
     lines += ["", report.scoreboard([report.Row(chosen.answers.stem, summary)])]
-    gates = [gate for gate in report.gates(summary, suite.thresholds) if not gate.passed]
-    console.result({"suite": suite.name, "summary": summary.to_json(), "cases": cases}, "\n".join(lines))
-    return BELOW if gates else DONE
+    judged = gates.gates(summary, suite.thresholds, chosen.answers.stem)
+    lines += [gates.sentence(gate, "en") for gate in judged]
+    value = {"suite": suite.name, "summary": summary.to_json(), "gates": [gate.to_json() for gate in judged]}
+    console.result({**value, "cases": cases}, "\n".join(lines))
+    return DONE if all(gate.passed for gate in judged) else BELOW

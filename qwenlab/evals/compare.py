@@ -14,8 +14,7 @@ from qwenlab.evals.words import Language, measure_name
 
 PassMeasure = Literal["passed", "usable", "document_exact", "strict", "schema_valid"]
 
-FEWEST = 6
-"""Groups with a difference below which nothing can be told: even six out of six is p = 0.03, five is 0.06."""
+FEWEST = paired_tests.FEWEST
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def compare_passes(
     code: Literal["better", "worse", "cannot_tell"] = "cannot_tell"
     if sure:
         code = "better" if fixed > broken else "worse"
-    needed = None if sure or n == 0 else paired_tests.pairs_needed(fixed, broken, n)
+    needed = None if sure or n == 0 else paired_tests.pairs_needed(grouped)
     return _verdict(names, measure, code, grouped, fixed, broken, p, needed)
 
 
@@ -102,7 +101,7 @@ def compare_fields(
     code: Literal["better", "worse", "cannot_tell"] = "cannot_tell"
     if sum(any(group) for group in grouped) >= FEWEST and (low > 0 or high < 0):
         code = "better" if low > 0 else "worse"
-    needed = None if code != "cannot_tell" else paired_tests.means_needed(list(differences.values()))
+    needed = None if code != "cannot_tell" else paired_tests.means_needed(grouped)
     return _verdict(names, "field_accuracy", code, grouped, fixed, broken, None, needed)
 
 

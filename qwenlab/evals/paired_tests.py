@@ -5,11 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ALPHA = 0.05
 POWER = 0.8
 _Z_ALPHA = NormalDist().inv_cdf(1 - ALPHA / 2)
 _Z_POWER = NormalDist().inv_cdf(POWER)
+_HAIR = 1e-9
+EXACT, MANY, MOST_STEPS = 1_000, 5_000, 400_000_000
+"""Pairs counted in whole numbers, groups resampled, and steps of a convolution: beyond, a large suite would take
+minutes for the same figures."""
+
+FEWEST = 6
+"""Groups with a difference below which nothing can be told: even six out of six is p = 0.03, five is 0.06."""
 
 
 def mcnemar(fixed: int, broken: int) -> float:
@@ -17,8 +28,15 @@ def mcnemar(fixed: int, broken: int) -> float:
     n = fixed + broken
     if n == 0:
         return 1.0
-    tail = sum(math.comb(n, k) for k in range(min(fixed, broken) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    most = min(fixed, broken)
+    if n <= EXACT:
+        return min(1.0, 2 * sum(math.comb(n, k) for k in range(most + 1)) / 2**n)
+    return min(1.0, 2 * math.fsum(math.exp(log_choose(n, k) - n * math.log(2)) for k in range(most + 1)))
+
+
+def log_choose(n: int, k: int) -> float:
+    """The natural logarithm of n over k."""
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def sign_flip(differences: Sequence[int]) -> float:
@@ -26,7 +44,8 @@ def sign_flip(differences: Sequence[int]) -> float:
 
     One integer per group of cases (fixed minus broken). With single cases as groups this is exactly `mcnemar`;
     with larger groups it does not take cases of one template for independent ones. Computed exactly, by
-    convolution of the distribution over all sign patterns (Fisher's randomization test).
+    convolution of the distribution over all sign patterns (Fisher's randomization test); where that would take long,
+    by its normal limit.
     """
     sizes = [abs(value) for value in differences if value]
     if all(size == 1 for size in sizes):
@@ -34,6 +53,8 @@ def sign_flip(differences: Sequence[int]) -> float:
     import numpy as np
 
     total = sum(sizes)
+    if total * len(sizes) > MOST_STEPS:
+        return math.erfc(abs(sum(differences)) / math.sqrt(2 * sum(size * size for size in sizes)))
     chance = np.eye(1, 2 * total + 1, total)[0]  # certain to be at 0, the middle
     for size in sizes:
         chance[:] = 0.5 * (np.roll(chance, size) + np.roll(chance, -size))
@@ -45,6 +66,8 @@ def sign_flip(differences: Sequence[int]) -> float:
 def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0, resamples: int = 10_000) -> tuple[float, float]:
     """95 % percentile interval of the mean of all values, groups resampled whole (Efron & Tibshirani 1993).
 
+    Of more than MANY groups its normal limit, which is then the same (see `ratio`).
+
     Args:
         groups: the values of each group; one value each where cases are independent.
     """
@@ -52,6 +75,9 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0, resamples: 
 
     sums = np.array([math.fsum(group) for group in groups])
     sizes = np.array([len(group) for group in groups], dtype=float)
+    if len(groups) > MANY:
+        mean, error = ratio(sums, sizes)
+        return mean - _Z_ALPHA * error, mean + _Z_ALPHA * error
     random = np.random.default_rng(seed)
     means = np.empty(resamples)
     step = max(1, 2_000_000 // len(groups))
@@ -63,26 +89,48 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0, resamples: 
     return float(low), float(high)
 
 
-def pairs_needed(fixed: int, broken: int, n: int) -> int | None:
-    """Pairs that a McNemar test needs to find, with 80 % power at 5 %, a difference as large as the one seen.
+def ratio(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+    """Mean of all values and its standard error, from the sums and sizes of groups (Cochran 1977, ratio estimator)."""
+    mean = float(sums.sum() / sizes.sum())
+    return mean, float(((sums - mean * sizes) ** 2).sum() ** 0.5 / sizes.sum())
 
-    Connor 1987, Biometrics 43:207-211, as in Fleiss, Levin & Paik 2003. None when no difference was seen.
+
+def pairs_needed(groups: Sequence[Sequence[float]]) -> int | None:
+    """Cases that `sign_flip` needs to find, with 80 % power at 5 %, a difference like the one seen.
+
+    Connor 1987, Biometrics 43:207-211, as in Fleiss, Levin & Paik 2003, with groups in the place of pairs: in groups,
+    n = ((z_alpha * sqrt(mean of s^2) + z_power * sqrt(variance of s)) / mean of s)^2 for their sums s, and at least so
+    many that FEWEST of them differ; then times the cases of a group. None when no difference was seen.
+
+    Args:
+        groups: fixed (1), broken (-1) or the same (0) for each case of a group.
     """
-    discordant, difference = (fixed + broken) / n, abs(fixed - broken) / n
-    if difference == 0:
+    sums = [math.fsum(group) for group in groups]
+    n = len(sums)
+    mean = math.fsum(sums) / n if n else 0.0
+    if mean == 0:
         return None
-    spread = _Z_ALPHA * math.sqrt(discordant) + _Z_POWER * math.sqrt(max(0.0, discordant - difference**2))
-    return math.ceil((spread / difference) ** 2)
+    square = math.fsum(value * value for value in sums) / n
+    spread = _Z_ALPHA * math.sqrt(square) + _Z_POWER * math.sqrt(max(0.0, square - mean**2))
+    needed = max((spread / mean) ** 2, FEWEST * n / sum(value != 0 for value in sums))
+    return math.ceil(needed * sum(map(len, groups)) / n - _HAIR)
 
 
-def means_needed(differences: Sequence[float]) -> int | None:
-    """Pairs needed to tell a mean difference as large as the one seen from 0, with 80 % power at 5 %.
+def means_needed(groups: Sequence[Sequence[float]]) -> int | None:
+    """Cases needed to tell a mean difference as large as the one seen from 0, with 80 % power at 5 %.
 
-    n = ((z_alpha + z_power) * sd / mean)^2, the paired z test. None when no difference was seen.
+    The paired z test, in groups: n = ((z_alpha + z_power) * sd / mean)^2, where sd is that of the groups' sums around
+    what the mean lets expect of so many cases (the ratio estimator, Cochran 1977). None when no difference was seen.
+
+    Args:
+        groups: the differences of each group.
     """
-    n = len(differences)
-    mean = math.fsum(differences) / n if n else 0.0
-    if n < 2 or mean == 0:
+    n, cases = len(groups), sum(map(len, groups))
+    total = math.fsum(math.fsum(group) for group in groups)
+    if n < 2 or total == 0:
         return None
-    variance = math.fsum((value - mean) ** 2 for value in differences) / (n - 1)
-    return math.ceil((_Z_ALPHA + _Z_POWER) ** 2 * variance / mean**2)
+    mean = total / cases
+    variance = math.fsum((math.fsum(group) - mean * len(group)) ** 2 for group in groups) / (n - 1)
+    needed = (_Z_ALPHA + _Z_POWER) ** 2 * variance / (total / n) ** 2
+    needed = max(needed, FEWEST * n / sum(any(group) for group in groups))
+    return math.ceil(needed * cases / n - _HAIR)

@@ -12,7 +12,6 @@ from qwenlab.evals.json_ladder import RUNGS
 from qwenlab.evals.pointer import EVERY
 from qwenlab.evals.rates import Rate, rate
 from qwenlab.evals.scoring import CaseScore
-from qwenlab.evals.suite_model import Thresholds
 from qwenlab.evals.words import Language, measure_name
 
 MEASURES = (
@@ -107,26 +106,6 @@ def _by_field(scores: Iterable[CaseScore]) -> dict[str, Rate]:
     return {name: found for name, right in sorted(values.items()) if (found := rate(right))}
 
 
-@dataclass(frozen=True)
-class Gate:
-    """One threshold of a suite and what was reached."""
-
-    measure: str
-    wanted: float
-    reached: float | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the threshold is met; a measure that could not be taken does not meet it."""
-        return self.reached is not None and self.reached >= self.wanted
-
-
-def gates(summary: Summary, thresholds: Thresholds) -> list[Gate]:
-    """The suite's thresholds, each with what was reached."""
-    wanted = thresholds.model_dump(exclude_none=True)
-    return [Gate(measure, least, summary.value(measure)) for measure, least in wanted.items()]
-
-
 # --- scoreboard -------------------------------------------------------------------------------------------
 
 
@@ -151,8 +130,14 @@ def scoreboard(rows: Sequence[Row], language: Language = "en", markdown: bool = 
     if markdown:
         head, *body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in table]
         return "\n".join([head, "|---|" + "---:|" * (len(table[0]) - 1), *body]) + "\n"
-    widths = [max(_width(line[column]) for line in table) for column in range(len(table[0]))]
-    return "\n".join(_aligned(line, widths) for line in table) + "\n"
+    return aligned(table)
+
+
+def aligned(table: Sequence[Sequence[str]]) -> str:
+    """Rows of text as columns of one width, the first to the left; a row of one cell stands for itself."""
+    full = [line for line in table if len(line) > 1]
+    widths = [max(map(_width, column)) for column in zip(*full, strict=True)]
+    return "\n".join(_aligned(line, widths) if len(line) > 1 else line[0] for line in table) + "\n"
 
 
 def _heading(language: Language) -> list[str]:
@@ -182,7 +167,7 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
-def _aligned(line: list[str], widths: list[int]) -> str:
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = line
     cells = [first + " " * (widths[0] - _width(first))]
     cells += [" " * (width - _width(cell)) + cell for cell, width in zip(others, widths[1:], strict=True)]

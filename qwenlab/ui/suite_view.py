@@ -9,8 +9,8 @@ from pathlib import Path
 
 from qwenlab.evals import words
 from qwenlab.evals.compare import sentence
+from qwenlab.evals.gates import gates
 from qwenlab.evals.rates import Rate
-from qwenlab.evals.report import gates
 from qwenlab.evals.result import ContestantResult, Result
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Case

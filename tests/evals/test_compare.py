@@ -65,13 +65,13 @@ def test_the_bootstrap_repeats_itself():
     ("fixed", "broken", "n", "needed"), [(30, 10, 100, 77), (20, 10, 100, 234), (15, 5, 100, 155), (4, 4, 10, None)]
 )
 def test_pairs_needed(fixed, broken, n, needed):
-    assert pairs_needed(fixed, broken, n) == needed
+    assert pairs_needed([[1]] * fixed + [[-1]] * broken + [[0]] * (n - fixed - broken)) == needed
 
 
 # statsmodels 0.15.0, zt_ind_solve_power(effect_size=mean/sd, alpha=0.05, power=0.8, ratio=0): 52.74
 def test_means_needed_agrees_with_statsmodels():
-    assert means_needed([0.2, -0.1, 0.3, 0.0, 0.1, 0.05, -0.2, 0.15]) == 53
-    assert means_needed([0.1, -0.1]) is None
+    assert means_needed([[0.2], [-0.1], [0.3], [0.0], [0.1], [0.05], [-0.2], [0.15]]) == 53
+    assert means_needed([[0.1], [-0.1]]) is None
 
 
 def scored(values, errored=()):

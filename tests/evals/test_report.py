@@ -8,9 +8,8 @@ import pytest
 from small_suites import facts, tickets
 
 from qwenlab.evals.rates import rate, wilson
-from qwenlab.evals.report import Row, gates, scoreboard, summarize
+from qwenlab.evals.report import Row, aligned, scoreboard, summarize
 from qwenlab.evals.scoring import not_answered, score_answer
-from qwenlab.evals.suite_model import Thresholds
 
 # statsmodels 0.15.0, proportion_confint(k, n, alpha=0.05, method="wilson")
 WILSON = [
@@ -83,14 +82,6 @@ def test_a_text_suite_has_no_json_measures():
     assert summary.rungs == {}
 
 
-def test_thresholds_are_gates_and_what_was_not_measured_does_not_pass():
-    found = gates(summarize(scores(c1=GOOD["c1"])), Thresholds(usable=1.0, field_accuracy=0.5))
-    assert [(gate.measure, gate.passed) for gate in found] == [("usable", True), ("field_accuracy", True)]
-    (gate,) = gates(summarize(scores(c1="no")), Thresholds(field_accuracy_parsed=0.1))
-    assert gate.reached is None
-    assert not gate.passed
-
-
 def test_a_scoreboard_aligns_contestants_and_leaves_out_empty_columns():
     rows = [Row("base", summarize(scores(c1="no"))), Row("tuned", summarize(scores(c1=GOOD["c1"])), 12.34, 273_000_000)]
     head, base, tuned = scoreboard(rows).splitlines()
@@ -106,3 +97,7 @@ def test_a_scoreboard_in_markdown_and_in_chinese():
     assert head == "| 测试对象 | 用例 | 出错 | 严格 JSON | 可直接使用 | 字段正确 | 全部字段正确 |"
     assert rule == "|---|---:|---:|---:|---:|---:|---:|"
     assert row.startswith("| a\\|b | 1 | 1 | 0.0 % (0-79) |")
+
+
+def test_columns_are_aligned_by_what_is_seen_and_a_lone_cell_stands_for_itself():
+    assert aligned([["名", "n"], ["-- new cases --"], ["base", "12"]]) == "名     n\n-- new cases --\nbase  12\n"

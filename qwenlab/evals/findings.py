@@ -1,0 +1,152 @@
+"""What every form of report says of a result, found once: verdicts, gates, slices, steps, flips, history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from qwenlab.evals import gates, history, slices
+from qwenlab.evals.compare import Verdict, compare_passes
+from qwenlab.evals.gates import AnyGate
+from qwenlab.evals.history import History
+from qwenlab.evals.result import ANSWERS, SUITE, ContestantResult, Result
+from qwenlab.evals.scoring import CaseScore
+from qwenlab.evals.slices import SliceRate
+from qwenlab.evals.words import Language
+
+LADDER = (("base",), ("adapter", "tuned"), ("merged",), ("int4",))
+"""What the steps from the base to the model that is handed over are called."""
+Change = Literal["broken", "fixed", "failed", "passed"]
+CHANGES: tuple[Change, ...] = ("broken", "fixed", "failed", "passed")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rung of base, adapter, merged, int4, against the one before.
+
+    Attributes:
+        broken, fixed: ids of the cases whose answer it broke and fixed.
+    """
+
+    before: str
+    after: str
+    verdict: Verdict
+    broken: tuple[str, ...]
+    fixed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A result and what is to be said of it, in one language.
+
+    Attributes:
+        time: of the last answer, seconds since the epoch.
+        history: of its suite, up to this result; None where this is the first.
+    """
+
+    result: Result
+    language: Language
+    time: float
+    history: History | None = None
+
+    @cached_property
+    def contestants(self) -> list[ContestantResult]:
+        """Those that were asked every case; what the others reached cannot be compared."""
+        return [one for one in self.result.contestants if one.complete]
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """Every contestant against the first."""
+        return self.result.verdicts()
+
+    @cached_property
+    def gates(self) -> list[AnyGate]:
+        """See `gates.judge`."""
+        return gates.judge(self.result)
+
+    @cached_property
+    def slices(self) -> list[SliceRate]:
+        """See `slices.of_result`."""
+        return slices.of_result(self.result)
+
+    @cached_property
+    def since_last(self) -> list[Verdict]:
+        """See `history.since_last`."""
+        return history.since_last(self.history) if self.history else []
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, CaseScore]]:
+        """Contestant -> case id -> score."""
+        return {one.name: {score.case_id: score for score in one.scores} for one in self.contestants}
+
+    @cached_property
+    def changes(self) -> dict[str, Change]:
+        """Case id -> how the last contestant does against the first; alone, whether it passes."""
+        if not self.contestants:
+            return {}
+        first, last = self.scores[self.contestants[0].name], self.scores[self.contestants[-1].name]
+        names: dict[tuple[bool, bool], Change] = {
+            (True, False): "broken",
+            (False, True): "fixed",
+            (False, False): "failed",
+            (True, True): "passed",
+        }
+        return {case.id: names[first[case.id].passed, last[case.id].passed] for case in self.result.suite.cases}
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """From base to int4 rung by rung, where at least three of them are there."""
+        rungs = [one for names in LADDER for one in self.contestants if one.name in names]
+        if len(rungs) < 3:
+            return []
+        return [self._step(before, after) for before, after in zip(rungs, rungs[1:], strict=False)]
+
+    def _step(self, before: ContestantResult, after: ContestantResult) -> Step:
+        suite, leaked = self.result.suite, self.result.leaked
+        verdict = compare_passes(
+            before.scores, after.scores, (before.name, after.name), groups=suite.groups, leaked=leaked
+        )
+        left, right = self.scores[before.name], self.scores[after.name]
+        counted = [case.id for case in suite.cases if case.id not in leaked]
+        return Step(
+            before.name,
+            after.name,
+            verdict,
+            broken=tuple(case for case in counted if left[case].passed and not right[case].passed),
+            fixed=tuple(case for case in counted if right[case].passed and not left[case].passed),
+        )
+
+
+def gather(result: Result, language: Language | None = None, results: Path | None = None) -> Findings:
+    """Everything to be said of a result.
+
+    Args:
+        language: of the report; None for the suite's own.
+        results: the folder of all results, for the history of the suite.
+    """
+    past = history.until(history.read_history(results, result.suite.name), result.folder) if results else None
+    known = past if past and len(past.results) > 1 else None
+    return Findings(result, language or suite_language(result), _time(result.folder), known)
+
+
+def suite_language(result: Result) -> Language:
+    """The language a suite names, or else the one most of its questions are in; English where they are as many."""
+    named = result.suite.language.lower()[:2]
+    if named in ("en", "zh"):
+        return "zh" if named == "zh" else "en"
+    spoken = Counter(case.language for case in result.suite.cases)
+    return "zh" if spoken["zh"] > spoken["en"] else "en"
+
+
+def _time(folder: Path) -> float:
+    times = [path.stat().st_mtime for path in folder.glob(f"*/{ANSWERS}")]
+    return max(times) if times else (folder / SUITE).stat().st_mtime
+
+
+def surely_worse(found: Sequence[SliceRate], language: Language) -> list[str]:
+    """A sentence for each slice on which a contestant is surely worse than on the rest."""
+    return [slices.sentence(one, language) for one in found if one.worse]

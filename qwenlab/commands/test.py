@@ -107,7 +107,10 @@ def run_contestants(
     from qwenlab.chat.pool import ModelPool
 
     folder.mkdir(parents=True, exist_ok=True)
+    known = {name: leaks.of_runs(workspace, suite, runs_of(workspace, [spec])) for name, spec in specs}
+    leaks.remember(folder, known)
     leaked = leaks.leaked(suite, _questions(trained_on)) | set(deciding)
+    leaked |= {leak.case for found in known.values() for leak in found}
     pool, last_base = ModelPool(), ""
 
     stop = console.job.asked_to_stop if console.job else lambda: False

@@ -13,7 +13,7 @@ from qwenlab.commands.console import BELOW, DONE, Console
 from qwenlab.commands.models import ensure
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.evals import answers, leaks, report, runner, selection
+from qwenlab.evals import answers, cost, leaks, report, runner, selection
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.result import Result
 from qwenlab.evals.suite import Suite, find_suite, load_suite
@@ -63,6 +63,9 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     found = run_contestants(workspace, suite, specs, folder, trained, console, deciding)
     rows = [one.row(size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
     lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
+    for one in found.contestants:
+        counted = [score for score in one.scores if score.case_id not in found.leaked]
+        lines.append(cost.sentence(one.name, cost.costs(counted), "en"))
     if found.leaked:
         lines.append(
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
@@ -240,6 +243,7 @@ def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     cases = [one.to_json() for one in scores]
     lines = [f"{one.case_id}: {'passed' if one.passed else 'failed'} ({one.rung or 'text'})" for one in scores]
     lines += ["", report.scoreboard([report.Row(chosen.answers.stem, summary)])]
+    lines.append(cost.sentence(chosen.answers.stem, cost.costs(scores), "en"))
     gates = [gate for gate in report.gates(summary, suite.thresholds) if not gate.passed]
     console.result({"suite": suite.name, "summary": summary.to_json(), "cases": cases}, "\n".join(lines))
     return BELOW if gates else DONE

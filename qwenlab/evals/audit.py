@@ -54,6 +54,7 @@ def faults(suite: Suite, file: str) -> Iterator[Fault]:
             look(suite, file)
         except QwenlabError as error:
             yield Fault(None, error)
+    suite = with_good_pointers(suite)
     ids: set[str] = set()
     asked: dict[str, Case] = {}
     for at, case in enumerate(suite.cases):
@@ -64,6 +65,12 @@ def faults(suite: Suite, file: str) -> Iterator[Fault]:
             _audit_question(suite, case, asked, file)
         except QwenlabError as error:
             yield Fault(at, error)
+
+
+def with_good_pointers(suite: Suite) -> Suite:
+    """The suite without rules whose pointer is none, so that its cases can be judged all the same."""
+    good = {name: rule for name, rule in suite.fields.items() if not _bad_pointer(name)}
+    return suite if len(good) == len(suite.fields) else suite.model_copy(update={"fields": good})
 
 
 def _audit_id(case: Case, seen: set[str], file: str) -> None:

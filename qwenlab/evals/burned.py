@@ -9,6 +9,7 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.conversations.strict_json import NotJsonError, read
+from qwenlab.errors import QwenlabError
 from qwenlab.evals.suite_model import Suite
 from qwenlab.workspace import Workspace
 
@@ -19,12 +20,24 @@ FILE = "burned.jsonl"
 def mark(workspace: Workspace, suite: str, samples: Mapping[str, str], data: Path) -> None:
     """Note that cases were sent to a data set; it is on disk when this returns.
 
+    Raises:
+        QwenlabError: when it cannot be written.
+
     Args:
         suite: its name. samples: id of each case -> id of the sample it became. data: the data set.
     """
-    for case, sample in samples.items():
-        line = {"suite": suite, "case": case, "sample": sample, "data": data.name}
-        files.append_line(workspace.root / FILE, json.dumps(line, ensure_ascii=False), durable=True)
+    path = workspace.root / FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for case, sample in samples.items():
+            line = {"suite": suite, "case": case, "sample": sample, "data": data.name}
+            files.append_line(path, json.dumps(line, ensure_ascii=False), durable=True)
+    except OSError as error:
+        raise QwenlabError(
+            f"It could not be noted in {path} that a case was sent to training data: {error.strerror}.",
+            "Free some disk space; the sample itself was added.",
+            zh=(f"无法在 {path} 中记下用例已加入训练数据：{error.strerror}。", "请释放磁盘空间；样本本身已加入。"),
+        ) from error
 
 
 def cases(workspace: Workspace, suite: str) -> dict[str, list[str]]:

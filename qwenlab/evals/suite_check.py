@@ -50,4 +50,6 @@ def examine(written: Written) -> Examined:
         return Examined(None, (*found, Fault(None, error)))
     audited = audit.faults(suite, file)
     found += [Fault(None if one.case is None else positions[one.case], one.error) for one in audited]
-    return Examined(suite, tuple(sorted(found, key=lambda one: -1 if one.case is None else one.case)))
+    return Examined(
+        audit.with_good_pointers(suite), tuple(sorted(found, key=lambda one: -1 if one.case is None else one.case))
+    )

@@ -85,8 +85,8 @@ def write(path: Path, changed: Mapping[str, str], holds: Callable[[Suite], bool]
         files.write_text(file.parent / name, text)
 
 
-def keep_version(path: Path) -> Path | None:
-    """Keep a suite's files as they are now; the last 50 versions stay. None when it cannot be read any more."""
+def keep_version(path: Path, most: int = KEPT_VERSIONS) -> Path | None:
+    """Keep a suite's files as they are now; the last `most` versions stay. None when it cannot be read any more."""
     try:
         written = read_written(path)
     except QwenlabError:
@@ -97,7 +97,7 @@ def keep_version(path: Path) -> Path | None:
     kept = _versions_folder(path) / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     for name in written.files:
         files.write_bytes(kept / name, (written.file.parent / name).read_bytes())
-    for old in known[KEPT_VERSIONS - 1 :]:
+    for old in known[most - 1 :]:
         shutil.rmtree(old.parent, ignore_errors=True)
     return kept / written.file.name
 

@@ -30,7 +30,7 @@ def build(lab: Lab, t: Translator, suite: gr.Dropdown) -> gr.State:
         with gr.Row():
             look_first = gr.Button(t("new_look"), size="sm", scale=0, min_width=140)
             make = gr.Button(t("new_make"), variant="primary", size="sm", scale=0, min_width=160)
-        shown = gr.HTML(elem_id="suite-new")
+        shown = gr.HTML(elem_id="suite-new", apply_default_css=False)
 
     def opened() -> tuple[Any, ...]:
         """about, name, infer"""

@@ -22,7 +22,7 @@ from qwenlab.ui.json_apply import FormError
 from qwenlab.ui.json_shape import filled, shape_of
 from qwenlab.workspace import Workspace
 
-PAGE = 12
+PAGE = 25
 KEPT_STEPS = 200
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from qwenlab.conversations import strict_json
 from qwenlab.conversations.sample import ROLES
+from qwenlab.errors import QwenlabError
 from qwenlab.evals import pointer as pointers
 from qwenlab.evals.scoring import score_answer
 from qwenlab.evals.suite_model import TextRule
@@ -64,6 +65,12 @@ def box(name: str, label: str, text: str, style: str = "words", holder: str = ""
 def bad(words: str) -> str:
     """A line that says what is wrong."""
     return f'<p class="bad"><i>{SIGNS["bad"]}</i> {escape(words)}</p>' if words else ""
+
+
+def fault_box(error: QwenlabError, desk: Desk, t: Translator) -> Html:
+    """What is wrong, with the names of files and not the way to them."""
+    here = f"{desk.now.file.parent}/"
+    return notice("bad", *(said.replace(here, "") for said in error_words(error, t)))
 
 
 # --- the list --------------------------------------------------------------------------------------------
@@ -134,7 +141,7 @@ def case_form(desk: Desk, t: Translator, seq: int = 0, burned: Collection[str] =
         f'<span class="push"></span>{button("duplicate", t("cases_duplicate"))}'
         f"{button('delete', t('cases_delete'))}</div>"
     )
-    faults = "".join(notice("bad", *error_words(fault, t)) for fault in desk.faults())
+    faults = "".join(fault_box(fault, desk, t) for fault in desk.faults())
     if name in burned:
         faults += notice("warn", t("cases_burned_case"), t("test_burned_remedy"))
     return Html(
@@ -203,8 +210,9 @@ def _expected(desk: Desk, t: Translator) -> str:
 def _labels(desk: Desk, raw: dict[str, Any], t: Translator) -> str:
     tags = raw.get("tags")
     listed = ", ".join(map(str, tags)) if isinstance(tags, list) else ""
-    group = line("group", t("cases_group"), str(raw.get("group") or ""), t("cases_group"))
-    found = f'<div class="bar labels">{line("tags", t("cases_tags"), listed, t("cases_tags"))}{group}</div>'
+    boxes = [("tags", t("cases_tags"), listed), ("group", t("cases_group"), str(raw.get("group") or ""))]
+    labels = "".join(f"<label>{escape(label)}{line(name, label, text)}</label>" for name, label, text in boxes)
+    found = f'<div class="bar labels">{labels}</div>'
     if not desk.as_json:
         return found
     accept = raw.get("accept")

@@ -10,9 +10,9 @@ from qwenlab.evals import schema_places, words
 from qwenlab.evals.report import MEASURES
 from qwenlab.evals.rules import RuleName
 from qwenlab.ui import answer_view
-from qwenlab.ui.components import Html, error_words, escape, notice
+from qwenlab.ui.components import Html, escape
 from qwenlab.ui.suite_editing import Desk
-from qwenlab.ui.suite_editor_view import bad, box, button, line, select
+from qwenlab.ui.suite_editor_view import bad, box, button, fault_box, line, select
 from qwenlab.ui.texts import Translator
 
 RULES = get_args(RuleName)
@@ -37,7 +37,7 @@ def rows(desk: Desk) -> list[str]:
 
 def rules_table(desk: Desk, t: Translator, seq: int = 0) -> Html:
     """One row a field: its rule, what belongs to the rule, its weight, whether it is critical, what an error costs."""
-    faults = "".join(notice("bad", *error_words(fault, t)) for fault in desk.editing.examined.of(None))
+    faults = "".join(fault_box(fault, desk, t) for fault in desk.editing.examined.of(None))
     if desk.now.schema is None:
         return Html(
             f'<div class="suite-desk rules" data-seq="{seq}">{faults}'
@@ -138,8 +138,8 @@ def settings(desk: Desk, t: Translator, seq: int = 0) -> Html:
         )
     return Html(
         f'<div class="conversation suite-desk settings" data-seq="{seq}">'
-        f'<div class="turn other"><div class="bar"><b>{escape(t("cases_system_suite"))}</b></div>'
-        f"{box('suite_system', t('cases_system_suite'), system, holder=t('cases_no_system'))}</div>"
+        f'<div class="turn other"><div class="bar"><b>{escape(t("settings_system"))}</b></div>'
+        f"{box('suite_system', t('settings_system'), system, holder=t('cases_no_system'))}</div>"
         f'<b>{escape(t("settings_generation"))}</b><div class="grid">{generation}</div>'
         f'<b>{escape(t("settings_thresholds"))}</b> <span class="quiet">{escape(t("settings_thresholds_about"))}</span>'
         f'<div class="grid">{thresholds}</div>{schema}</div>'

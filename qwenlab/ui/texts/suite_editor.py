@@ -145,6 +145,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "rule_date_about": ("as 2024-03-17", "写成 2024-03-17"),
     "rule_ignore_about": ("whatever stands there", "无论内容为何"),
     "settings_title": ("System prompt, thresholds, schema", "系统提示、门槛与 Schema"),
+    "settings_system": ("System prompt of all cases that have none of their own", "系统提示（用于没有单独提示的用例）"),
     "settings_generation": ("How contestants answer", "如何生成回答"),
     "settings_max_new_tokens": ("longest answer (tokens)", "最长回答（词元）"),
     "settings_temperature": ("temperature (0: always the same)", "温度（0：每次相同）"),
@@ -157,7 +158,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "settings_not_percent": ("Write a number from 0 to 100.", "请写 0 到 100 之间的数字。"),
     "settings_schema": ("JSON Schema that answers must satisfy", "回答必须符合的 JSON Schema"),
-    "settings_schema_object": ("A schema begins with { and ends with }.", "Schema 须以 { 开头、以 } 结尾。"),
+    "settings_schema_object": (
+        "A schema must be a JSON object, in curly braces.",
+        "Schema 必须是写在花括号中的 JSON 对象。",
+    ),
     "new_title": ("New suite from the data set", "用数据集新建测试集"),
     "new_about": (
         "Samples are held out of {data} ({number}): they leave the training data and become the cases. "

@@ -223,7 +223,8 @@ def _audit_text_case(suite: Suite, case: Case, file: str) -> None:
             patterns.compiled(case.expected)
         except PatternError as error:
             why, todo = error.say("zh")
-            raise QwenlabError(f"{place.en}: {error.what}", error.remedy, zh=(f"{place.zh}：{why}", todo)) from error
+            said = (f"{place.zh}：{why}", todo)
+            raise QwenlabError(f"{place.en}: {error.what}", error.remedy, zh=said) from error
     elif case.rule != "not_contains" and not text_answer_ok(
         case, "\n".join(texts[:1] if case.rule == "any_of" else texts)
     ):

@@ -76,12 +76,14 @@ def sentence(name: str, found: Costs, language: Language) -> str:
     comma = ", " if language == "en" else "，"
     fields = [f"{_place(pointer)} {number}" for pointer, number in found.critical.items()]
     named = comma.join(fields[:NAMED] + (["…"] if len(fields) > NAMED else []))
-    said = {
-        "unusable": found.unusable and {"number": found.unusable, "n": found.n},
-        "vetoed": found.vetoed and {"number": found.vetoed, "fields": named},
-        "partial": round(1000 * found.partial) and {"share": _of_hundred(found.partial)},
-    }
-    parts = [_SENTENCE[key][language].format(**values) for key, values in said.items() if isinstance(values, dict)]
+    said: dict[str, dict[str, object]] = {}
+    if found.unusable:
+        said["unusable"] = {"number": found.unusable, "n": found.n}
+    if found.vetoed:
+        said["vetoed"] = {"number": found.vetoed, "fields": named}
+    if found.partial > 1e-9:
+        said["partial"] = {"share": _of_hundred(found.partial)}
+    parts = [_SENTENCE[key][language].format(**values) for key, values in said.items()]
     return _SENTENCE["some"][language].format(name=name, share=_of_hundred(found.share), parts=comma.join(parts))
 
 

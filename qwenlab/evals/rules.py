@@ -73,7 +73,8 @@ class Rule(BaseModel):
             try:
                 patterns.compiled(self.pattern)
             except PatternError as error:
-                raise ReasonError(error.what.rstrip("."), error.say("zh")[0].rstrip("。")) from error
+                en, zh = error.what.rstrip("."), error.say("zh")[0].rstrip("。")
+                raise ReasonError(f"the pattern cannot be used: {en}", f"“pattern”无法使用：{zh}") from error
         return self
 
     def judge(self, expected: Any, actual: Any) -> Code:

@@ -70,7 +70,8 @@ def bad(words: str) -> str:
 def fault_box(error: QwenlabError, desk: Desk, t: Translator) -> Html:
     """What is wrong, with the names of files and not the way to them."""
     here = f"{desk.now.file.parent}/"
-    return notice("bad", *(said.replace(here, "") for said in error_words(error, t)))
+    what, remedy = error_words(error, t)
+    return notice("bad", what.replace(here, ""), remedy.replace(here, ""))
 
 
 # --- the list --------------------------------------------------------------------------------------------

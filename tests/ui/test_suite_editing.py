@@ -302,8 +302,8 @@ ODD: list[Any] = [
     {"id": [], "history": [1, {"role": "x"}], "expected": {"deep": [[{}]]}, "accept": {"/x": 5}},
 ]
 ODD_HEADS: list[dict[str, Any]] = [
-    {"fields": 5}, {"fields": {"n": {}}}, {"fields": {"/n": 7}}, {"fields": {"/n": {"rule": "odd", "weight": "x"}}}, {"generation": []},
-    {"thresholds": {"usable": "x"}}, {"schema": {"type": 5}}, {"unknown": 1},
+    {"fields": 5}, {"fields": {"n": {}}}, {"fields": {"/n": 7}}, {"fields": {"/n": {"rule": "odd", "weight": "x"}}},
+    {"generation": []}, {"thresholds": {"usable": "x"}}, {"schema": {"type": 5}}, {"unknown": 1},
 ]  # fmt: skip
 
 

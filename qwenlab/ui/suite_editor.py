@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import gradio as gr
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import burned
 from qwenlab.ui import suite_actions, suite_begin, suite_editor_view, suite_rules_view, suites
-from qwenlab.ui.components import NOTHING, Html, badge, error_words, escape, listen, notice
+from qwenlab.ui.components import NOTHING, Html, error_words, listen, notice
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.suite_editing import Desk, open_suite
 from qwenlab.ui.texts import Translator
-from qwenlab.workspace import SHIPPED
 
 HERE = Path(__file__).parent
 PART: dict[str, Any] = {
@@ -93,7 +91,7 @@ def _perform(lab: Lab, desk: Desk, data: dict[str, Any], t: Translator) -> Html:
         if action == "restore":
             version = Path(str(data.get("version", "")))
             desk.editing.restore(version)
-            return notice("warn", t("cases_restored", when=_when(version, t)))
+            return notice("warn", t("cases_restored", when=suite_editor_view.when(version)))
     except QwenlabError as error:
         return notice("bad", *error_words(error, t))
     return NOTHING
@@ -118,43 +116,9 @@ def _show(lab: Lab, t: Translator, desk: Desk | None, problem: Html, seq: int = 
     sent = burned.cases(lab.workspace, desk.now.name)
     return (
         desk,
-        _top(desk, t, seq),
+        suite_editor_view.top(desk, t, seq),
         suite_editor_view.case_list(desk, t, seq, sent),
         suite_editor_view.case_form(desk, t, seq, sent),
         suite_rules_view.rules_table(desk, t, seq),
         suite_rules_view.settings(desk, t, seq),
     )
-
-
-def _top(desk: Desk, t: Translator, seq: int) -> Html:
-    """Whose suite it is, whether it is saved, and the buttons for all of it."""
-    editing = desk.editing
-    ships = (SHIPPED / "eval_suites").resolve() in editing.path.resolve().parents
-    name = desk.now.name
-    about = t("cases_shipped", name=name) if ships else t("cases_own", name=name, path=editing.path.name)
-    state = badge("warn", t("cases_unsaved")) if editing.edited else NOTHING
-    button = suite_editor_view.button
-    versions = "".join(
-        f"<li>{escape(_when(path, t))} {button('restore', t('restore'), version=path)}</li>"
-        for path in editing.versions()
-    )
-    kept = f"<details><summary>{escape(t('cases_versions'))}</summary><ul>{versions}</ul></details>" if versions else ""
-    if editing.outdated and editing.edited:
-        again = button("reload", t("cases_reload"), t("cases_reload_about"))
-        kept = notice("bad", t("cases_changed"), Html(f"{escape(t('cases_reload_about'))} {again}")) + kept
-    save = button("save", t("save"), off=not editing.edited).replace("<button ", '<button class="primary" ', 1)
-    return Html(
-        f'<div class="conversation suite-desk" data-seq="{seq}"><div class="bar">'
-        f'<span class="quiet">{escape(about)}</span>'
-        f'<span class="push"></span>{state}{button("undo", t("undo"), off=not editing.can_undo)}'
-        f"{button('redo', t('redo'), off=not editing.can_redo)}{save}</div>{kept}</div>"
-    )
-
-
-def _when(version: Path, t: Translator) -> str:
-    """When a version was replaced, in local time."""
-    try:
-        made = datetime.strptime(version.parent.name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return version.parent.name
-    return f"{made.astimezone():%Y-%m-%d %H:%M:%S}"

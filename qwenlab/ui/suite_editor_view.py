@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_args
 
 from qwenlab.conversations import strict_json
@@ -16,6 +18,7 @@ from qwenlab.ui import answer_view, json_form
 from qwenlab.ui.components import NOTHING, SIGNS, Html, badge, error_words, escape, notice
 from qwenlab.ui.suite_editing import PAGE, Desk
 from qwenlab.ui.texts import Translator
+from qwenlab.workspace import SHIPPED
 
 TEXT_RULES = get_args(TextRule)
 SEVERAL = ("contains", "not_contains", "any_of")
@@ -72,6 +75,42 @@ def fault_box(error: QwenlabError, desk: Desk, t: Translator) -> Html:
     here = f"{desk.now.file.parent}/"
     what, remedy = error_words(error, t)
     return notice("bad", what.replace(here, ""), remedy.replace(here, ""))
+
+
+# --- the whole suite -------------------------------------------------------------------------------------
+
+
+def top(desk: Desk, t: Translator, seq: int = 0) -> Html:
+    """Whose suite it is, whether it is saved, what is wrong with it as a whole, and the buttons for all of it."""
+    editing = desk.editing
+    ships = (SHIPPED / "eval_suites").resolve() in editing.path.resolve().parents
+    name, path = desk.now.name, f"{editing.path.parent.name}/{editing.path.name}"
+    about = t("cases_shipped", name=name) if ships else t("cases_own", name=name, path=path)
+    state = badge("warn", t("cases_unsaved")) if editing.edited else NOTHING
+    versions = "".join(
+        f"<li>{escape(when(path))} {button('restore', t('restore'), version=path)}</li>" for path in editing.versions()
+    )
+    kept = f"<details><summary>{escape(t('cases_versions'))}</summary><ul>{versions}</ul></details>" if versions else ""
+    if editing.outdated and editing.edited:
+        again = button("reload", t("cases_reload"), t("cases_reload_about"))
+        kept = notice("bad", t("cases_changed"), Html(f"{escape(t('cases_reload_about'))} {again}")) + kept
+    faults = "".join(fault_box(fault, desk, t) for fault in editing.examined.of(None))
+    save = button("save", t("save"), off=not editing.edited).replace("<button ", '<button class="primary" ', 1)
+    return Html(
+        f'<div class="conversation suite-desk" data-seq="{seq}"><div class="bar">'
+        f'<span class="quiet" title="{escape(editing.path)}">{escape(about)}</span>'
+        f'<span class="push"></span>{state}{button("undo", t("undo"), off=not editing.can_undo)}'
+        f"{button('redo', t('redo'), off=not editing.can_redo)}{save}</div>{faults}{kept}</div>"
+    )
+
+
+def when(version: Path) -> str:
+    """When a version was replaced, in local time."""
+    try:
+        made = datetime.strptime(version.parent.name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return version.parent.name
+    return f"{made.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 # --- the list --------------------------------------------------------------------------------------------

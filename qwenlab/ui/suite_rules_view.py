@@ -12,7 +12,7 @@ from qwenlab.evals.rules import RuleName
 from qwenlab.ui import answer_view
 from qwenlab.ui.components import Html, escape
 from qwenlab.ui.suite_editing import Desk
-from qwenlab.ui.suite_editor_view import bad, box, button, fault_box, line, select
+from qwenlab.ui.suite_editor_view import bad, box, button, line, select
 from qwenlab.ui.texts import Translator
 
 RULES = get_args(RuleName)
@@ -37,11 +37,9 @@ def rows(desk: Desk) -> list[str]:
 
 def rules_table(desk: Desk, t: Translator, seq: int = 0) -> Html:
     """One row a field: its rule, what belongs to the rule, its weight, whether it is critical, what an error costs."""
-    faults = "".join(fault_box(fault, desk, t) for fault in desk.editing.examined.of(None))
     if desk.now.schema is None:
         return Html(
-            f'<div class="suite-desk rules" data-seq="{seq}">{faults}'
-            f'<p class="quiet">{escape(t("rules_none"))}</p></div>'
+            f'<div class="suite-desk rules" data-seq="{seq}"><p class="quiet">{escape(t("rules_none"))}</p></div>'
         )
     known, pointers = desk.rules(), rows(desk)
     total = sum(
@@ -53,7 +51,7 @@ def rules_table(desk: Desk, t: Translator, seq: int = 0) -> Html:
     )
     body = "".join(_row(pointer, known.get(pointer, {}), total, desk, t) for pointer in pointers)
     return Html(
-        f'<div class="conversation suite-desk rules" data-seq="{seq}">{faults}'
+        f'<div class="conversation suite-desk rules" data-seq="{seq}">'
         f'<div class="bar"><span class="quiet">{escape(t("rules_about"))}</span><span class="push"></span>'
         f"{button('propose', t('rules_propose'), t('rules_propose_about'))}</div>"
         f'<div class="scroll"><table class="plain"><thead><tr>{head}</tr></thead>'

@@ -231,7 +231,7 @@ def test_settings_and_thresholds_are_set_and_emptied(desk: Desk) -> None:
     put(desk, "schema", "[]")
     assert "in curly braces" in suite_rules_view.settings(desk, EN)
     put(desk, "schema", '{"type": "objekt"}')
-    assert "not valid" in suite_rules_view.rules_table(desk, EN)
+    assert "not valid" in suite_editor_view.top(desk, EN)
 
 
 def test_an_answer_is_tried_under_rules_that_are_not_saved(desk: Desk) -> None:
@@ -326,7 +326,8 @@ def test_wrong_settings_are_shown_with_what_to_do(workspace: Workspace, head: di
     folder.mkdir()
     (folder / "suite.json").write_text(json.dumps({**SUITE, **head}), encoding="utf-8")
     desk = Desk(open_suite(workspace, folder))
-    assert "notice bad" in suite_rules_view.rules_table(desk, EN)
+    assert "notice bad" in suite_editor_view.top(desk, EN)
+    suite_rules_view.rules_table(desk, EN)
     suite_rules_view.settings(desk, ZH)
     suite_editor_view.case_form(desk, EN)
 

@@ -41,13 +41,8 @@ def build(lab: Lab, t: Translator, suite: gr.Dropdown) -> gr.State:
         if document is None:
             return notice("warn", t("new_none")), gr.skip(), gr.skip()
         said = t("new_about", data=document.dataset.name, number=len(document.samples))
-        known = suites.suite_paths(lab)
-        free = next(one for at in range(1, len(known) + 2) if (one := f"{document.dataset.name}-{at}") not in known)
-        return (
-            Html(f'<p class="quiet">{escape(said)}</p>'),
-            free,
-            gr.update(visible=document.schema is not None),
-        )
+        name_free = gr.update(placeholder=_free_name(lab, document))
+        return Html(f'<p class="quiet">{escape(said)}</p>'), name_free, gr.update(visible=document.schema is not None)
 
     def draft(named: str | None, number: float | None, chance: float | None, inferred: bool) -> tuple[Document, Draft]:
         document = lab.document()
@@ -55,7 +50,8 @@ def build(lab: Lab, t: Translator, suite: gr.Dropdown) -> gr.State:
             raise QwenlabError(t("new_none"))
         schema = None if inferred else document.dataset.attached_schema()
         samples, facts = document.samples, document.facts
-        found = suite_draft.draft((named or "").strip(), samples, facts, int(number or 0), int(chance or 0), schema)
+        name = (named or "").strip() or _free_name(lab, document)
+        found = suite_draft.draft(name, samples, facts, int(number or 0), int(chance or 0), schema)
         return document, found
 
     def look(*asked: Any) -> Html:
@@ -79,6 +75,12 @@ def build(lab: Lab, t: Translator, suite: gr.Dropdown) -> gr.State:
     listen(look_first.click, look, t, asked, shown)
     listen(make.click, begin, t, [made, *asked], [shown, suite, made])
     return made
+
+
+def _free_name(lab: Lab, document: Document) -> str:
+    """The name of the suite where a person gives none."""
+    known = suites.suite_paths(lab)
+    return next(one for at in range(1, len(known) + 2) if (one := f"{document.dataset.name}-{at}") not in known)
 
 
 def preview(made: Draft, t: Translator) -> Html:

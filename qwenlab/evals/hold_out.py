@@ -83,29 +83,29 @@ def choose(
     """
     candidates = list(found)
     chosen: list[Answered] = []
+    said = [[turn.text for turn in sample.turns if turn.role == "user"] for sample in samples]
     for _ in range(ROUNDS):
         if count < 1 or len(candidates) <= count:
             raise _too_few(len(candidates), count)
         groups = [one.group for one in candidates]
         _, kept = split.split([facts[one.at] for one in candidates], count / len(candidates), seed, groups)
         chosen = [candidates[at] for at in kept]
-        known = _given_away(chosen, samples)
+        known = _given_away(chosen, said)
         if not known:
             return chosen
         candidates = [one for one in candidates if one.group not in known]
-    known = _given_away(chosen, samples)
+    known = _given_away(chosen, said)
     chosen = [one for one in chosen if one.group not in known]
     if not chosen:
         raise _too_few(0, count)
     return chosen
 
 
-def _given_away(chosen: Sequence[Answered], samples: Sequence[Sample]) -> set[int]:
-    """Groups of chosen samples whose question stands, exactly or nearly, in a sample that stays."""
+def _given_away(chosen: Sequence[Answered], said: Sequence[Sequence[str]]) -> set[int]:
+    """Groups of chosen samples whose question stands, exactly or nearly, in a user turn of a sample that stays."""
     questions = Questions((one.group, one.messages[-1]["content"]) for one in chosen)
     out = {one.at for one in chosen}
-    staying = (sample for at, sample in enumerate(samples) if at not in out and not sample.broken())
-    texts = {turn.text for sample in staying for turn in sample.turns if turn.role == "user"}
+    texts = {text for at, turns in enumerate(said) if at not in out for text in turns}
     return {group for text in texts for group in questions.inside(text)}
 
 

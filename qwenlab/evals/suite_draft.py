@@ -103,6 +103,9 @@ def draft(
     seen = observe(values)
     proposals = rule_proposals.propose(seen) if as_json else []
     content: dict[str, Any] = {"name": name, "system": system}
+    spoken = {facts[one.at].language for one in chosen}
+    if len(spoken) == 1:
+        content["language"] = spoken.pop()
     if as_json:
         content["schema"] = dict(schema) if schema is not None else schema_of(seen)
         content["fields"] = {one.pointer: one.rule for one in proposals}
@@ -163,6 +166,8 @@ def written(made: Draft, source: str) -> dict[str, str]:
         f"# {len(content['cases'])} cases that were held out of {source}. Change anything; the page keeps comments.",
         f"name: {flow(made.name)}",
     ]
+    if "language" in content:
+        lines.append(f"language: {content['language']}")
     if content["system"]:
         lines.append(f"system: {flow(content['system'])}")
     found = {}

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import burned
+from qwenlab.evals import burned, suite_tables
 from qwenlab.ui import suite_actions, suite_begin, suite_editor_view, suite_rules_view, suites
 from qwenlab.ui.components import NOTHING, Html, error_words, listen, notice
 from qwenlab.ui.lab import Lab
@@ -104,9 +104,12 @@ def _save(lab: Lab, desk: Desk, t: Translator) -> Html:
         if faults[0].case is not None:
             desk.open(faults[0].case)
         return notice("bad", t("cases_first", number=len(faults)), f"{what} {remedy}")
+    tables = {case.home for case in desk.editing.saved.cases if case.home.endswith(suite_tables.SUFFIXES)}
     desk.editing.save(lab.workspace)
     lab.choose(suite=str(desk.editing.path))
-    return notice("ok", t("cases_saved"))
+    tables -= {case.home for case in desk.editing.saved.cases}
+    moved = t("cases_moved", name=", ".join(sorted(tables))) if tables else ""
+    return notice("ok", t("cases_saved"), moved)
 
 
 def _show(lab: Lab, t: Translator, desk: Desk | None, problem: Html, seq: int = 0) -> View:

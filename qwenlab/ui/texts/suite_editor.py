@@ -11,6 +11,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cases_own": ("{name}, in {path}", "{name}，位于 {path}"),
     "cases_unsaved": ("not saved yet", "尚未保存"),
     "cases_saved": ("saved; the version before is kept", "已保存，之前的版本仍保留"),
+    "cases_moved": (
+        "The cases of {name} stand in a .jsonl file of that name now; the old file is not read any more.",
+        "{name} 中的用例已移到同名的 .jsonl 文件中，旧文件不再读取。",
+    ),
     "cases_reload": ("Read the files again", "重新读取文件"),
     "cases_reload_about": ("Drops what is not saved.", "未保存的改动将丢失。"),
     "cases_changed": (

@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.model]
 @pytest.mark.timeout(300)
 def test_a_suite_is_made_edited_and_saved(visit: Visit, session_workspace: Workspace) -> None:
     page = visit.page
+    page.get_by_label("Data set").click()
+    page.get_by_role("option", name="after-sales").click()
+    expect(page.locator("#conversation")).to_contain_text("after-sales")
     visit.open_tab("Test")
 
     page.get_by_role("button", name="New suite from the data set").click()
@@ -60,4 +63,12 @@ def test_a_suite_is_made_edited_and_saved(visit: Visit, session_workspace: Works
     expect(case).to_contain_text("must be corrected first")
     page.locator("#suite-top").get_by_role("button", name="Undo").click()
     expect(page.locator("#suite-cases")).to_contain_text("12 of 12")
+
+    # One undo in the Data tab brings the samples back.
+    left = len(DataSet.open(own).samples)
+    visit.open_tab("Data")
+    page.locator("#conversation").get_by_role("button", name="Undo").click()
+    page.locator("#conversation").get_by_role("button", name="Save").click()
+    expect(page.locator("#conversation .saved")).to_contain_text("Saved")
+    assert len(DataSet.open(own).samples) == left + 12
     assert visit.complaints == []

@@ -240,7 +240,10 @@ def _set_pattern(desk: Desk, typed: Mapping[str, Any], text: str) -> None:
 
 def _set_values(desk: Desk, typed: Mapping[str, Any], text: str) -> None:
     pointer, rule = _rule(desk, typed)
-    values = [_value(one.strip()) for one in text.replace("，", ",").split(",") if one.strip()]
+    if text.lstrip().startswith("["):
+        values = strict_json.read(text.strip())
+    else:
+        values = [_value(one.strip()) for one in text.replace("，", ",").split(",") if one.strip()]
     rest = {key: value for key, value in rule.items() if key != "values"}
     _put_rule(desk, pointer, {**rest, "values": values} if values else rest)
 

@@ -266,7 +266,7 @@ def _labels(desk: Desk, raw: dict[str, Any], t: Translator) -> str:
 def _accepted(pointer: str, values: Any, desk: Desk, t: Translator) -> str:
     listed = values if isinstance(values, list) else [values]
     text = "\n".join(
-        one if isinstance(one, str) and not _like_json(one) else json.dumps(one, ensure_ascii=False) for one in listed
+        one if isinstance(one, str) and not like_json(one) else json.dumps(one, ensure_ascii=False) for one in listed
     )
     typed, wrong = desk.typed.get(f"accept {pointer}", (text, ""))
     place = escape(answer_view.place_name(pointer) or t("compare_whole"))
@@ -284,7 +284,8 @@ def _places(value: Any, pointer: str = "") -> list[str]:
     return [pointer]
 
 
-def _like_json(text: str) -> bool:
+def like_json(text: str) -> bool:
+    """Whether a text, written as it is, would be read as a JSON value."""
     try:
         strict_json.read(text)
     except strict_json.NotJsonError:

@@ -12,7 +12,7 @@ from qwenlab.evals.rules import RuleName
 from qwenlab.ui import answer_view
 from qwenlab.ui.components import Html, escape
 from qwenlab.ui.suite_editing import Desk
-from qwenlab.ui.suite_editor_view import bad, box, button, line, select
+from qwenlab.ui.suite_editor_view import bad, box, button, like_json, line, select
 from qwenlab.ui.texts import Translator
 
 RULES = get_args(RuleName)
@@ -101,16 +101,25 @@ def _more(pointer: str, name: str, rule: Mapping[str, Any], desk: Desk, t: Trans
     if name == "regex":
         return line("pattern", t("rules_pattern"), str(rule.get("pattern") or ""), t("rules_pattern"), pointer=pointer)
     if name in ("enum", "any_of"):
-        values = rule.get("values")
-        listed = ", ".join(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in values or [])
+        listed = values_text(rule.get("values"))
         holder = t("rules_values_any" if name == "any_of" else "rules_values_enum")
-        return line("values", t("rules_values"), listed, holder, pointer=pointer)
+        typed, wrong = desk.typed.get(f"values {pointer}", (listed, ""))
+        return line("values", t("rules_values"), typed, holder, pointer=pointer) + bad(wrong)
     if name in ("list", "set"):
         inner = rule.get("items")
         chosen = str(inner.get("rule", "exact")) if isinstance(inner, Mapping) else str(inner or "exact")
         options = [(one, t("rules_items", rule=t(f"rule_{one}"))) for one in ITEM_RULES]
         return select("items", t("rules_items_label"), chosen, options, pointer=pointer)
     return f'<span class="quiet">{escape(t(f"rule_{name}_about"))}</span>' if name in RULES else ""
+
+
+def values_text(values: Any) -> str:
+    """Values with commas between; as a JSON list where that could be read in another way."""
+    known = values if isinstance(values, list) else []
+    plain = all(not isinstance(one, str) or not (like_json(one) or "," in one or "，" in one) for one in known)
+    if plain and not any(isinstance(one, dict | list) for one in known):
+        return ", ".join(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in known)
+    return json.dumps(known, ensure_ascii=False)
 
 
 def settings(desk: Desk, t: Translator, seq: int = 0) -> Html:

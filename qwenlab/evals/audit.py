@@ -159,6 +159,20 @@ def _audit_json_case(suite: Suite, case: Case, file: str) -> None:
                 "Correct the expected answer or the rule.",
                 zh=(f"{place.zh}：{name} {reason.zh}。", "请改正期望答案或规则。"),
             )
+    _audit_accept(suite, case, place)
+    wrong = [score for score in compare(case.expected, case.expected, suite.fields) if not score.ok]
+    if wrong:
+        raise QwenlabError(
+            f"{place.en}: the expected answer fails its own rules at {wrong[0].pointer}: {explain(wrong[0], 'en')}",
+            "Correct the expected answer or the rule.",
+            zh=(
+                f"{place.zh}：期望答案不满足自己的规则，位置 {wrong[0].pointer}：{explain(wrong[0], 'zh')}",
+                "请改正期望答案或规则。",
+            ),
+        )
+
+
+def _audit_accept(suite: Suite, case: Case, place: Words) -> None:
     for name in case.accept:
         if _bad_pointer(name) or not pointers.exists_in(case.expected, pointers.split(name)):
             raise QwenlabError(
@@ -179,16 +193,6 @@ def _audit_json_case(suite: Suite, case: Case, file: str) -> None:
                         "请改正或去掉它。",
                     ),
                 )
-    wrong = [score for score in compare(case.expected, case.expected, suite.fields) if not score.ok]
-    if wrong:
-        raise QwenlabError(
-            f"{place.en}: the expected answer fails its own rules at {wrong[0].pointer}: {explain(wrong[0], 'en')}",
-            "Correct the expected answer or the rule.",
-            zh=(
-                f"{place.zh}：期望答案不满足自己的规则，位置 {wrong[0].pointer}：{explain(wrong[0], 'zh')}",
-                "请改正期望答案或规则。",
-            ),
-        )
 
 
 def _audit_text_case(suite: Suite, case: Case, file: str) -> None:

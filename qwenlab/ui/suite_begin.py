@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ from qwenlab.ui.texts import Translator
 
 def build(lab: Lab, t: Translator, suite: gr.Dropdown) -> gr.State:
     """The fold where it is called; the state that is returned changes when a suite was made, which is chosen then."""
+    begin = _Begin(lab, t)
     made = gr.State(0)
     with gr.Accordion(t("new_title"), open=False, elem_classes="files") as fold:
         about = gr.HTML()
@@ -28,38 +30,55 @@ def build(lab: Lab, t: Translator, suite: gr.Dropdown) -> gr.State:
             seed = gr.Number(label=t("new_seed"), value=0, minimum=0, precision=0, min_width=130)
         infer = gr.Checkbox(label=t("new_infer"), value=False, visible=False)
         with gr.Row():
-            look_first = gr.Button(t("new_look"), size="sm", scale=0, min_width=140)
+            look = gr.Button(t("new_look"), size="sm", scale=0, min_width=140)
             make = gr.Button(t("new_make"), variant="primary", size="sm", scale=0, min_width=160)
         shown = gr.HTML(elem_id="suite-new", apply_default_css=False)
+    asked = [name, count, seed, infer]
+    listen(fold.expand, begin.opened, t, None, [about, name, infer])
+    listen(look.click, begin.look, t, asked, shown)
+    listen(make.click, begin.make, t, [made, *asked], [shown, suite, made])
+    return made
 
-    def opened() -> tuple[Any, ...]:
+
+@dataclass
+class _Begin:
+    """What happens in the fold."""
+
+    lab: Lab
+    translator: Translator
+
+    def opened(self) -> tuple[Any, ...]:
         """about, name, infer"""
+        t = self.translator
         try:
-            document = lab.document()
+            document = self.lab.document()
         except QwenlabError as error:
             return notice("bad", *error_words(error, t)), gr.skip(), gr.skip()
         if document is None:
             return notice("warn", t("new_none")), gr.skip(), gr.skip()
         said = t("new_about", data=document.dataset.name, number=len(document.samples))
-        name_free = gr.update(placeholder=_free_name(lab, document))
-        return Html(f'<p class="quiet">{escape(said)}</p>'), name_free, gr.update(visible=document.schema is not None)
+        name = gr.update(placeholder=_free_name(self.lab, document))
+        return Html(f'<p class="quiet">{escape(said)}</p>'), name, gr.update(visible=document.schema is not None)
 
-    def draft(named: str | None, number: float | None, chance: float | None, inferred: bool) -> tuple[Document, Draft]:
-        document = lab.document()
+    def _draft(
+        self, named: str | None, number: float | None, chance: float | None, inferred: bool
+    ) -> tuple[Document, Draft]:
+        document = self.lab.document()
         if document is None:
-            raise QwenlabError(t("new_none"))
+            raise QwenlabError(self.translator("new_none"))
         schema = None if inferred else document.dataset.attached_schema()
+        name = (named or "").strip() or _free_name(self.lab, document)
         samples, facts = document.samples, document.facts
-        name = (named or "").strip() or _free_name(lab, document)
-        found = suite_draft.draft(name, samples, facts, int(number or 0), int(chance or 0), schema)
-        return document, found
+        return document, suite_draft.draft(name, samples, facts, int(number or 0), int(chance or 0), schema)
 
-    def look(*asked: Any) -> Html:
-        return preview(draft(*asked)[1], t)
+    def look(self, *asked: Any) -> Html:
+        """What would be made."""
+        return preview(self._draft(*asked)[1], self.translator)
 
-    def begin(done: int, *asked: Any) -> tuple[Any, ...]:
+    def make(self, done: int, *asked: Any) -> tuple[Any, ...]:
         """shown, suite, made"""
-        document, found = draft(*asked)
+        lab, t = self.lab, self.translator
+        document, found = self._draft(*asked)
         before = document.dataset.path
         begun = suite_draft.begin(lab.workspace, document, found)
         if document.dataset.path != before:
@@ -69,12 +88,6 @@ def build(lab: Lab, t: Translator, suite: gr.Dropdown) -> gr.State:
         left = t("new_left" if begun.saved else "new_left_unsaved", left=found.left, data=document.dataset.name)
         choices = gr.update(choices=list(suites.suite_paths(lab)), value=found.name)
         return notice("ok" if begun.saved else "warn", said, left), choices, done + 1
-
-    asked = [name, count, seed, infer]
-    listen(fold.expand, opened, t, None, [about, name, infer])
-    listen(look_first.click, look, t, asked, shown)
-    listen(make.click, begin, t, [made, *asked], [shown, suite, made])
-    return made
 
 
 def _free_name(lab: Lab, document: Document) -> str:

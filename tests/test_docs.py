@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from qwenlab.evals.suite import load_suite
+
 ROOT = Path(__file__).parent.parent
 SPEC = importlib.util.spec_from_file_location("generate_docs", ROOT / "docs" / "generate.py")
 assert SPEC
@@ -34,3 +36,10 @@ def test_relative_links_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "data" / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_suites_of_the_guide_load(tmp_path: Path, number: int) -> None:
+    written = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "suites.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "suite.yaml").write_text(written[number], encoding="utf-8")
+    assert len(load_suite(tmp_path).cases) == (3, 2)[number]

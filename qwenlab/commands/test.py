@@ -12,7 +12,7 @@ from qwenlab.commands.console import BELOW, DONE, FAILED, Console
 from qwenlab.commands.models import ensure
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import answers, asked_gates, gates, leaks, report, reports, runner, selection
+from qwenlab.evals import answers, asked_gates, cost, gates, leaks, report, reports, runner, selection
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.findings import Findings, gather
 from qwenlab.evals.result import ContestantResult, Result
@@ -88,6 +88,9 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     found = run_contestants(workspace, suite, specs, folder, trained, console, deciding)
     rows = [one.row(size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
     lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
+    for one in found.contestants:
+        counted = [score for score in one.scores if score.case_id not in found.leaked]
+        lines.append(cost.sentence(one.name, cost.costs(counted), "en"))
     if found.leaked:
         lines.append(
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
@@ -161,7 +164,10 @@ def run_contestants(
     from qwenlab.chat.pool import ModelPool
 
     folder.mkdir(parents=True, exist_ok=True)
+    known = {name: leaks.of_runs(workspace, suite, runs_of(workspace, [spec])) for name, spec in specs}
+    leaks.remember(folder, known)
     leaked = leaks.leaked(suite, _questions(trained_on)) | set(deciding)
+    leaked |= {leak.case for found in known.values() for leak in found}
     pool, last_base = ModelPool(), ""
 
     stop = console.job.asked_to_stop if console.job else lambda: False
@@ -265,6 +271,7 @@ def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     cases = [one.to_json() for one in scores]
     lines = [f"{one.case_id}: {'passed' if one.passed else 'failed'} ({one.rung or 'text'})" for one in scores]
     lines += ["", report.scoreboard([report.Row(chosen.answers.stem, summary)])]
+    lines.append(cost.sentence(chosen.answers.stem, cost.costs(scores), "en"))
     judged = gates.gates(summary, suite.thresholds, chosen.answers.stem)
     lines += [gates.sentence(gate, "en") for gate in judged]
     value = {"suite": suite.name, "summary": summary.to_json(), "gates": [gate.to_json() for gate in judged]}

@@ -54,6 +54,15 @@ class Questions(Generic[Key]):
                 found[key] = None
         return list(found)
 
+    def same(self, text: str) -> list[Key]:
+        """Keys of the questions that are `text`, but for capitals, width and punctuation."""
+        return list(self._exact.get(_words(text), ()))
+
+
+def is_short(text: str) -> bool:
+    """Whether a text is too short to be told from others that are only like it."""
+    return len(_words(text)) < SHORTEST
+
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))

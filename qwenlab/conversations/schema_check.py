@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from qwenlab.conversations import words
+from qwenlab.conversations import patterns, words
 
 
 class SchemaCheck:
@@ -30,7 +30,7 @@ class SchemaCheck:
         if self._slow is None:  # slow to import, and only needed for words
             from jsonschema.validators import validator_for
 
-            self._slow = validator_for(self.schema)(self.schema)
+            self._slow = patterns.for_schemas(validator_for(self.schema))(self.schema)
         errors = sorted(
             (one for error in self._slow.iter_errors(value) for one in _meant(error)),
             key=lambda error: [str(step) for step in error.absolute_path],

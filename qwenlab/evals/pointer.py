@@ -76,3 +76,15 @@ def exists_in(value: Any, keys: list[str]) -> bool:
         return any(exists_in(item, keys[1:]) for item in value)
     below = child(value, keys[0])
     return below is not MISSING and exists_in(below, keys[1:])
+
+
+def replaced(value: Any, keys: list[str], new: Any) -> Any:
+    """A copy of `value` with `new` where `keys` lead, which must exist; `EVERY` stands for all items of a list."""
+    if not keys:
+        return new
+    first, rest = keys[0], keys[1:]
+    if isinstance(value, dict):
+        return {key: replaced(inner, rest, new) if key == first else inner for key, inner in value.items()}
+    return [
+        replaced(inner, rest, new) if first == EVERY or str(at) == first else inner for at, inner in enumerate(value)
+    ]

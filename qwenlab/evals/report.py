@@ -73,8 +73,8 @@ def summarize(scores: Iterable[CaseScore], leaked: Collection[str] = ()) -> Summ
     apart = [score for score in everything if score.case_id in leaked]
     is_json = any(score.rung is not None for score in everything)
     rates = {
-        "strict": rate(not s.errored and s.rung == "strict" for s in counted) if is_json else None,
-        "schema_valid": rate(bool(s.schema_valid) for s in counted) if is_json else None,
+        "strict": rate(not s.errored and s.rung == "strict" for s in counted if s.rung is not None),
+        "schema_valid": rate(bool(s.schema_valid) for s in counted if s.schema_valid is not None),
         "usable": rate(s.usable for s in counted),
         "field_accuracy": rate(s.field_accuracy for s in counted),
         "field_accuracy_parsed": rate(s.field_accuracy for s in counted if s.parsed),

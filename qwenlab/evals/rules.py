@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qwenlab.conversations import patterns
+from qwenlab.conversations.patterns import PatternError
 from qwenlab.evals.bilingual import ReasonError, Words
 
 RuleName = Literal["exact", "text", "number", "date", "enum", "any_of", "regex", "list", "set", "ignore"]
@@ -69,11 +71,10 @@ class Rule(BaseModel):
             if self.pattern is None:
                 raise ReasonError('rule regex needs "pattern"', "规则 regex 需要“pattern”")
             try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ReasonError(
-                    f"pattern is no regular expression: {error}", f"“pattern”不是合法的正则表达式（{error}）"
-                ) from error
+                patterns.compiled(self.pattern)
+            except PatternError as error:
+                en, zh = error.what.rstrip("."), error.say("zh")[0].rstrip("。")
+                raise ReasonError(f"the pattern cannot be used: {en}", f"“pattern”无法使用：{zh}") from error
         return self
 
     def judge(self, expected: Any, actual: Any) -> Code:
@@ -190,7 +191,7 @@ def _judge_any_of(rule: Rule, expected: Any, actual: Any) -> Code:
 def _judge_regex(rule: Rule, expected: Any, actual: Any) -> Code:
     if expected is None or not isinstance(actual, str):
         return _judge_exact(rule, expected, actual)
-    return "equal" if re.fullmatch(rule.pattern or "", actual) else "pattern"
+    return "equal" if patterns.matches(rule.pattern or "", actual) else "pattern"
 
 
 def _judge_list(rule: Rule, expected: Any, actual: Any) -> Code:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from qwenlab.conversations import patterns
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import pointer as pointers
 
@@ -71,7 +72,7 @@ def _explained(schema: dict[str, Any] | bool, value: Any) -> list[Violation]:
     from jsonschema.exceptions import best_match
     from jsonschema.validators import validator_for
 
-    cls = validator_for(schema, default=jsonschema.Draft202012Validator)
+    cls = patterns.for_schemas(validator_for(schema, default=jsonschema.Draft202012Validator))
     validator = cls(schema, format_checker=cls.FORMAT_CHECKER)
     found: list[Violation] = []
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
+from qwenlab.conversations import patterns
 from qwenlab.evals.fields import FieldScore, compare, unreadable
 from qwenlab.evals.json_ladder import Rung, classify
 from qwenlab.evals.rules import normalize_text
@@ -21,11 +21,11 @@ class CaseScore:
 
     Attributes:
         case_id: the case.
-        rung: of the JSON ladder; None in a text suite.
-        schema_valid: whether the value that was read satisfies the schema; None in a text suite.
+        rung: of the JSON ladder; None for a text case.
+        schema_valid: whether the value that was read satisfies the schema; None for a text case.
         violations: where it does not.
         usable: strict, schema-valid and finished by itself (text: not empty and finished by itself).
-        fields: one score per value; empty in a text suite.
+        fields: one score per value; empty for a text case.
         field_accuracy: right weight by total weight, 0..1; 0 when nothing could be read. Text: 1 or 0.
         document_exact: every field right and nothing extra. Text: the rule is met.
         critical_ok: every critical field right.
@@ -49,6 +49,15 @@ class CaseScore:
     flags: tuple[str, ...] = ()
 
     @property
+    def cost(self) -> float:
+        """What the errors of this answer cost, 0..1: the wrong fields' share of the weight.
+
+        All of it where a critical field is wrong, or where the answer cannot be used as it is: then a person has to do
+        the case again, however right the rest is.
+        """
+        return 1 - self.field_accuracy if self.usable and self.critical_ok else 1.0
+
+    @property
     def parsed(self) -> bool:
         """Whether the content could be read without repair."""
         return not self.errored and self.rung in (None, "strict", "fenced", "extracted")
@@ -67,6 +76,7 @@ class CaseScore:
             "field_accuracy": self.field_accuracy,
             "document_exact": self.document_exact,
             "critical_ok": self.critical_ok,
+            "cost": self.cost,
             "passed": self.passed,
             "errored": self.errored,
             "flags": list(self.flags),
@@ -80,7 +90,7 @@ def score_answer(suite: Suite, case: Case, text: str, finish: Finish = "stop") -
     """
     if finish in ("error", "context"):
         return _without_answer(suite, case, "error")
-    return _score_json(suite, case, text, finish) if suite.is_json else _score_text(case, text, finish)
+    return _score_json(suite, case, text, finish) if suite.as_json(case) else _score_text(case, text, finish)
 
 
 def not_answered(suite: Suite, case: Case) -> CaseScore:
@@ -92,7 +102,7 @@ def text_answer_ok(case: Case, text: str) -> bool:
     """Whether an answer meets the rule of a text case."""
     expected = [case.expected] if isinstance(case.expected, str) else list(case.expected)
     if case.rule == "regex":
-        return re.search(expected[0], text) is not None
+        return patterns.search(expected[0], text)
     answer = normalize_text(text)
     wanted = [normalize_text(item) for item in expected]
     if case.rule == "contains":
@@ -141,9 +151,10 @@ def _score_text(case: Case, text: str, finish: Finish) -> CaseScore:
 
 
 def _without_answer(suite: Suite, case: Case, flag: str) -> CaseScore:
-    fields = tuple(unreadable(case.expected, suite.fields)) if suite.is_json else ()
-    rung: Rung | None = "none" if suite.is_json else None
-    valid = False if suite.is_json else None
+    as_json = suite.as_json(case)
+    fields = tuple(unreadable(case.expected, suite.fields)) if as_json else ()
+    rung: Rung | None = "none" if as_json else None
+    valid = False if as_json else None
     return CaseScore(case.id, rung, valid, (), False, fields, 0.0, False, False, False, errored=True, flags=(flag,))
 
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import yaml
 
-from qwenlab import files
 from qwenlab.conversations import strict_json
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import audit
+from qwenlab.evals import audit, suite_store
 from qwenlab.evals.bilingual import why_not_json
-from qwenlab.evals.suite import SUITE_FILES, load_suite, suite_from
+from qwenlab.evals.suite import load_suite, suite_from
+from qwenlab.evals.suite_files import suite_file
 from qwenlab.evals.suite_model import Suite
 from qwenlab.models.contestant import Message
 from qwenlab.workspace import Workspace
 
 ADDED = "added.jsonl"
 """The file beside a suite that takes its new cases, where the suite has no JSONL file yet."""
-_GROWING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def add_case(workspace: Workspace, path: Path, messages: Sequence[Message], expe
     Raises:
         QwenlabError: when the case does not fit the suite, or the suite cannot be read or written.
     """
-    with _GROWING:
+    with suite_store.WRITING:
         suite = load_suite(path)
         value = _expected(suite, expected)
         for case in suite.cases:
@@ -68,8 +64,10 @@ def add_case(workspace: Workspace, path: Path, messages: Sequence[Message], expe
         raw = _case(suite, name, messages, value)
         content = suite.to_json()
         audit.audit(suite_from({**content, "cases": [*content["cases"], raw]}, suite.name), suite.name)
-        own = _own(workspace, path)
-        _write(own, raw, len(suite.cases) + 1)
+        own = suite_store.own(workspace, path)
+        file = own if own.is_file() else suite_file(own)
+        assert file is not None, "the suite was read"
+        suite_store.write(own, _changes(file, raw), lambda grown: len(grown.cases) == len(suite.cases) + 1)
         return Grown(own, name, "added")
 
 
@@ -107,56 +105,11 @@ def _case(suite: Suite, name: str, messages: Sequence[Message], expected: Any) -
     return {"id": name, **asked, **own, "expected": expected, "tags": ["compare"]}
 
 
-def _own(workspace: Workspace, path: Path) -> Path:
-    """The suite where it may be written: a copy in the workspace unless it lies there already."""
-    if path.resolve().is_relative_to(workspace.suites.resolve()):
-        return path
-    target = workspace.suites / path.name
-    if target.exists():
-        raise QwenlabError(
-            f"The workspace holds another suite named {path.name} already.",
-            "Rename one of the two.",
-            zh=(f"工作区中已有另一个名为 {path.name} 的测试集。", "请给其中一个改名。"),
-        )
-    making = workspace.suites / f".{path.name}.making"
-    shutil.rmtree(making, ignore_errors=True)
-    if path.is_dir():
-        shutil.copytree(path, making)
-        making.rename(target)
-    else:
-        files.write_bytes(target, path.read_bytes())
-    return target
-
-
 # --- writing ---------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, raw: dict[str, Any], cases: int) -> None:
-    """Change the files of a suite, once a copy of them with the change has been read and counted."""
-    file = path if path.is_file() else next(path / name for name in SUITE_FILES if (path / name).is_file())
-    changed = _changes(file, raw)
-    with TemporaryDirectory() as scratch:
-        trial = Path(scratch) / file.parent.name
-        beside = [
-            one for one in file.parent.iterdir() if one.is_file() and (path.is_dir() or one.stat().st_size < 2**26)
-        ]
-        trial.mkdir()
-        for one in beside:
-            shutil.copyfile(one, trial / one.name)
-        for name, text in changed.items():
-            (trial / name).write_text(text, encoding="utf-8")
-        if len(load_suite(trial / file.name).cases) != cases:
-            raise QwenlabError(
-                f"A case cannot be added to {file} without rewriting it.",
-                f'Write the name of a file into its "cases", such as {ADDED}.',
-                zh=(f"不改写 {file} 就无法加入用例。", f"请在它的“cases”中写上一个文件名，例如 {ADDED}。"),
-            )
-    for name, text in changed.items():  # the cases first: a suite must never name a file that is not there
-        files.write_text(file.parent / name, text)
-
-
 def _changes(file: Path, raw: dict[str, Any]) -> dict[str, str]:
-    """File name -> new text, in the order to write them."""
+    """File name -> new text; the cases first: a suite must never name a file that is not there."""
     text = file.read_text(encoding="utf-8-sig")
     line = json.dumps(raw, ensure_ascii=False)
     content = strict_json.read(text) if file.suffix == ".json" else yaml.safe_load(text)

@@ -45,7 +45,23 @@ def first(error: ValidationError, content: Mapping[str, Any], file: str, origin:
         content: the suite as it was read.
         origin: where each case stands; a case beyond it is counted in `file`.
     """
-    problem = error.errors(include_url=False)[0]
+    return _said(error.errors(include_url=False)[0], content, file, origin)
+
+
+def each(
+    error: ValidationError, content: Mapping[str, Any], file: str, origin: list[Words]
+) -> dict[int | None, QwenlabError]:
+    """The first mistake of each case by its position, and that of everything else under None."""
+    found: dict[int | None, QwenlabError] = {}
+    for problem in error.errors(include_url=False):
+        location = problem["loc"]
+        case = location[1] if location[:1] == ("cases",) and len(location) > 1 else None
+        if case not in found:
+            found[case if isinstance(case, int) else None] = _said(problem, content, file, origin)
+    return found
+
+
+def _said(problem: Mapping[str, Any], content: Mapping[str, Any], file: str, origin: list[Words]) -> QwenlabError:
     location = list(problem["loc"])
     place, inner = Words(file, file), location
     if location[:1] == ["cases"] and len(location) > 1 and isinstance(location[1], int):

@@ -63,6 +63,7 @@ class Case(_Strict):
         prompt, history: exactly one of them; a history ends with a user turn.
         system: instead of the suite's system prompt; "" for none.
         expected: a JSON value where the suite has a schema, else text (or a list of texts for `rule`).
+            In a suite with a schema a case that names a `rule` is a text case all the same.
         tags: to filter by. group: cases made from one template or dialogue share it.
         accept: per JSON pointer, values that are as right as the expected one.
         rule: how a text case is judged. equals and any_of compare after NFKC and casefold, contains wants all
@@ -114,7 +115,8 @@ class Case(_Strict):
 class Suite(_Strict):
     """Cases and the rules by which their answers are judged. Read one with `suite.load_suite`.
 
-    With a schema every answer is meant to be JSON (`{}` accepts any); without one the cases are text cases.
+    With a schema answers are meant to be JSON (`{}` accepts any), but for cases that name a `rule` for text; without
+    one all cases are text cases.
     """
 
     name: str = Field(min_length=1)
@@ -129,8 +131,12 @@ class Suite(_Strict):
 
     @property
     def is_json(self) -> bool:
-        """Whether answers are judged as JSON, not as text."""
+        """Whether the suite has a schema, so that its answers are judged as JSON (see `as_json`)."""
         return self.json_schema is not None
+
+    def as_json(self, case: Case) -> bool:
+        """Whether answers to `case` are judged as JSON: in a suite with a schema, unless it has a rule for text."""
+        return self.is_json and "rule" not in case.model_fields_set
 
     @cached_property
     def check(self) -> SchemaCheck:
@@ -154,7 +160,7 @@ class Suite(_Strict):
     def to_json(self) -> dict[str, Any]:
         """The resolved suite: everything inline, as `Suite.model_validate` reads it back."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {
-            "cases": [_case_json(case) for case in self.cases]
+            "cases": [_case_json(case, self.is_json) for case in self.cases]
         }
 
     def fingerprint(self) -> str:
@@ -187,6 +193,7 @@ class Suite(_Strict):
         return self.model_copy(update={"cases": cases})
 
 
-def _case_json(case: Case) -> dict[str, Any]:
-    # `expected` may be null, which is also its default: it must not be left out.
-    return case.model_dump(mode="json", exclude_defaults=True) | {"expected": case.expected}
+def _case_json(case: Case, in_json_suite: bool) -> dict[str, Any]:
+    # `expected` may be null, which is also its default: it must not be left out. Nor may a rule that makes a text case.
+    rule = {"rule": case.rule} if in_json_suite and "rule" in case.model_fields_set else {}
+    return case.model_dump(mode="json", exclude_defaults=True) | {"expected": case.expected} | rule

@@ -45,7 +45,9 @@ class KeepPanel:
             if view is None or view.keeping < 0 or not view.exchanges:
                 return (gr.skip(),) * 3
             messages = view.messages(view.keeping, len(view.exchanges) - 1)
-            return done(view, keep(self.lab, t, messages, words or "", "from-compare", t("tab_compare")))
+            wanted = view.exchanges[-1].wanted
+            case = (wanted.suite.name, wanted.case.id) if wanted.suite and wanted.case else None
+            return done(view, keep(self.lab, t, messages, words or "", "from-compare", t("tab_compare"), case))
 
         def keep_as_case(view: Talk | None, words: str | None, name: str | None) -> Outputs:
             if view is None or view.keeping < 0 or not view.exchanges:

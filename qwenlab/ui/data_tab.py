@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
 
 from qwenlab.conversations import words
 from qwenlab.conversations.strict_json import NotJsonError
@@ -67,6 +68,15 @@ def build(lab: Lab, t: Translator) -> None:
         except QwenlabError as error:
             return show(None, _error(error, t))
 
+    def come_back(view: EditorState | None) -> View:
+        """The tab is opened again: other tabs may have taken samples out, or added some."""
+        try:
+            document = lab.document()
+        except QwenlabError as error:
+            return show(None, _error(error, t))
+        same = view is not None and view.document is document
+        return show(view if same else _look(lab))
+
     def choose(path: str | None) -> View:
         if path:
             lab.choose(dataset=path)
@@ -102,6 +112,8 @@ def build(lab: Lab, t: Translator) -> None:
 
     outputs = [state, listed, talk, chosen]
     on_load(load, t, None, outputs, **IN_ORDER)
+    if isinstance(tab := Context.block, gr.Tab):
+        listen(tab.select, come_back, t, state, outputs, **IN_ORDER)
     on_load(lambda: gr.update(visible=not lab.runs()), t, None, hint)
     listen(chosen.input, choose, t, chosen, outputs, **IN_ORDER)
     for part in (listed, talk, counted):

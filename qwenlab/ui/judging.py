@@ -52,7 +52,8 @@ def judge(text: str, wanted: Wanted) -> Judgement:
     reading = classify(text)
     suite, case = wanted.suite, wanted.case
     violations = None
-    if suite is not None and suite.is_json and reading.parsed:
+    as_json = suite is not None and (suite.as_json(case) if case else suite.is_json)
+    if suite is not None and as_json and reading.parsed:
         violations = tuple(suite.check.violations(reading.value))
     if not wanted.expected.strip():
         return Judgement(reading, violations)
@@ -67,7 +68,7 @@ def judge(text: str, wanted: Wanted) -> Judgement:
 
 def expected_text(case: Case, suite: Suite) -> str:
     """A case's expected answer as a person reads and edits it."""
-    if suite.is_json:
+    if suite.as_json(case):
         return json.dumps(case.expected, ensure_ascii=False)
     return case.expected if isinstance(case.expected, str) else "\n".join(case.expected)
 

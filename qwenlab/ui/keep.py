@@ -12,7 +12,7 @@ from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import suite_growth
+from qwenlab.evals import burned, suite_growth
 from qwenlab.models.contestant import Message
 from qwenlab.ui import suites
 from qwenlab.ui.components import Html, escape, notice
@@ -20,7 +20,15 @@ from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
 
-def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, origin: str, about: str = "") -> Html:
+def keep(
+    lab: Lab,
+    t: Translator,
+    messages: Sequence[Message],
+    answer: str,
+    origin: str,
+    about: str = "",
+    case: tuple[str, str] | None = None,
+) -> Html:
     """Append the conversation with its right answer to the data set and save it; returns what to say about it.
 
     It is refused when the answer is empty or breaks the data set's rules, and when the question stands there
@@ -31,6 +39,7 @@ def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, orig
         answer: the right answer, as the model should have given it.
         origin: begins the sample's id, such as "from-test".
         about: what the Data tab says of where the sample came from.
+        case: suite and id of the test case that it was; from then on that one is burned.
 
     Raises:
         QwenlabError: when the data set cannot be read or written.
@@ -62,6 +71,8 @@ def keep(lab: Lab, t: Translator, messages: Sequence[Message], answer: str, orig
             document.save()
         if document.dataset.path != before:
             lab.saved_as(document)
+        if case is not None:
+            burned.mark(lab.workspace, case[0], {case[1]: sample.id}, document.dataset.path)
     said = t("compare_kept", name=sample.id, data=document.dataset.name)
     return notice("warn", said, t("compare_keep_unsaved")) if others_edits else notice("ok", said)
 

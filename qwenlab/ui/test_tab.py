@@ -9,7 +9,7 @@ import gradio as gr
 
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.ui import components, roster, suite_view, suites
+from qwenlab.ui import components, roster, suite_editor, suite_view, suites
 from qwenlab.ui import who as who_answers
 from qwenlab.ui.components import NOTHING, Html, ended_words, listen, notice, on_load, progress_bar
 from qwenlab.ui.judging import expected_text
@@ -84,6 +84,7 @@ def build(lab: Lab, t: Translator) -> None:
                     save = gr.Button(t("compare_keep_save"), variant="primary", size="sm")
                     cancel = gr.Button(t("compare_keep_cancel"), size="sm")
             kept = gr.HTML()
+    suite_editor.build(lab, t, suite)
 
     def start(name: str | None, specs: list[str] | None, speaks: str, most: float | None) -> tuple[Any, ...]:
         entrants = roster.pick(lab, specs or [], t)
@@ -168,6 +169,7 @@ def build(lab: Lab, t: Translator) -> None:
             words or "",
             "from-test",
             f"{shown.result.suite.name} {found.id}",
+            (shown.result.suite.name, found.id),
         )
         if "notice ok" in note:
             now.keeping = False

@@ -108,7 +108,7 @@ MISTAKES = [
     (("cases", 0, "expected", "extra"), 1, 'case "c1"', "at /extra: this field is not allowed"),
     (("cases", 0, "expected", "amount", "value"), "5", 'case "c1"', "at /amount/value"),
     (("cases", 0, "accept"), {"/nope": [1]}, 'case "c1"', '"accept" names /nope'),
-    (("cases", 0, "rule"), "contains", 'case "c1"', '"rule" is for text cases'),
+    (("cases", 0, "rule"), "contains", 'case "c1"', 'must be text'),
     (("fields", "/amount/valeu"), "number", 'has no "valeu" there', 'Did you mean "value"?'),
     (("fields", "intent"), "exact", '"intent" is not a JSON pointer', '"/amount/value"'),
     (("fields", "/intent"), "fuzzy", "fields./intent.rule", "must be 'exact', "),

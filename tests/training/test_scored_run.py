@@ -11,6 +11,8 @@ import pytest
 
 from qwenlab import files
 from qwenlab.cli import main
+from qwenlab.evals import burned, leaks
+from qwenlab.evals.leaks import Leak
 from qwenlab.evals.suite import Suite, suite_from
 from qwenlab.jobs import Job
 from qwenlab.models import adapters
@@ -232,3 +234,16 @@ def test_cases_that_chose_are_kept_out_of_a_test_of_the_run(
     assert found["leaked"] == ["brown", "purple", "silver"]
     assert found["contestants"][0]["n"] == 3
     assert found["contestants"][0]["leaked"] == 3
+
+
+def test_a_case_that_was_sent_to_its_training_data_is_kept_out_of_a_test_of_the_run(
+    scored: Job, session_workspace: Workspace, suite_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(json.loads((scored.folder / "recipe.json").read_text())["data"])
+    name = next(case.id for case in suite().cases if case.id not in ("brown", "purple", "silver"))
+    burned.mark(session_workspace, suite().name, {name: "colour-white"}, data)
+    argv = ["--workspace", str(session_workspace.root), "test", suite_file, "-c", f"tuned=smollm2-135m+{scored.id}"]
+    assert main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["leaked"] == sorted(["brown", "purple", "silver", name])
+    assert leaks.recall(Path(found["folder"])) == {"tuned": [Leak(name, "colour-white", "burned")]}

@@ -14,7 +14,18 @@ from qwenlab.conversations import words
 from qwenlab.ui.texts import TEXTS, Translator
 
 SOURCES = sorted(Path(qwenlab.ui.__file__).parent.glob("*.py"))
-PREFIXES = ("kind_", "role_", "state_", "filter_", "sort_", "train_part_")
+PREFIXES = (
+    "kind_",
+    "role_",
+    "state_",
+    "filter_",
+    "sort_",
+    "train_part_",
+    "cases_rule_",
+    "rule_",
+    "rules_",
+    "settings_",
+)
 """Keys put together from a code: kind_duplicate, role_user, state_running."""
 
 SHOWN = {"label", "placeholder", "info", "value", "title", "description"}

@@ -13,6 +13,7 @@ from qwenlab.ui.texts import (
     export,
     looks,
     shell,
+    suite_editor,
     talks,
     test,
     training,
@@ -31,6 +32,7 @@ for _table in (
     compare.TEXTS,
     talks.TEXTS,
     test.TEXTS,
+    suite_editor.TEXTS,
     export.TEXTS,
 ):
     _twice = TEXTS.keys() & _table.keys()

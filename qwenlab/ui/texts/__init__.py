@@ -15,6 +15,7 @@ from qwenlab.ui.texts import (
     shell,
     talks,
     test,
+    test_cases,
     training,
 )
 
@@ -31,6 +32,7 @@ for _table in (
     compare.TEXTS,
     talks.TEXTS,
     test.TEXTS,
+    test_cases.TEXTS,
     export.TEXTS,
 ):
     _twice = TEXTS.keys() & _table.keys()

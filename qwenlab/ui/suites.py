@@ -173,9 +173,18 @@ def results(workspace: Workspace) -> list[Path]:
 
 def label(folder: Path) -> str:
     """What the list of results says of one: its folder, and who was tested."""
-    names = [path.parent for path in folder.glob(f"*/{CONTESTANT}")]
-    names.sort(key=lambda path: (path / CONTESTANT).stat().st_mtime)
-    return " · ".join([folder.name, ", ".join(path.name for path in names)]) if names else folder.name
+    paths = sorted(folder.glob(f"*/{CONTESTANT}"))
+    names = [path.parent.name for path in sorted(paths, key=_order)]
+    return " · ".join([folder.name, ", ".join(names)]) if names else folder.name
+
+
+@lru_cache(maxsize=512)
+def _order(path: Path) -> int:
+    """The place of a contestant in its test, by its contestant.json, which never changes that."""
+    try:
+        return int(files.read_json(path)["order"])
+    except (QwenlabError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def began(folder: Path) -> float:

@@ -49,10 +49,10 @@ class _Tab:
         self.progress = gr.HTML(elem_id="test-progress", **PART)
         self.overview = gr.HTML(suite_view.overview(lab.workspace, None, View(), t), elem_id="test-overview", **PART)
         with gr.Row():
-            with gr.Column(scale=4, min_width=320):
+            with gr.Column(min_width=320):
                 self.matrix = gr.HTML(elem_id="test-matrix", **PART)
                 self.sending = gr.HTML(elem_id="test-sending", **PART)
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(min_width=320):
                 self.case = gr.HTML(elem_id="test-case", **PART)
                 with gr.Column(visible=False) as self.keeping:
                     info = t("test_keep_burns")

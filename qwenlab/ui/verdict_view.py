@@ -86,16 +86,16 @@ def _step(one: Step, t: Translator) -> str:
     what = escape(t(STEPS[one.stage], before=one.before, after=one.after))
     if one.broken:
         key = "test_step_broke_all" if len(one.broken) == one.right_before else "test_step_broke"
-        said: str = escape(t(key, number=one.right_before, broken=len(one.broken)))
-        said += " " + _cases(one, "broken", one.broken, t)
+        said = escape(t(key, number=one.right_before, broken=len(one.broken)))
+        lines = [f"{said} {_cases(one, 'broken', one.broken, t)}"]
     else:
-        said = escape(t("test_step_held" if one.right_before else "test_step_none_right", number=one.right_before))
+        lines = [escape(t("test_step_held" if one.right_before else "test_step_none_right", number=one.right_before))]
     if one.fixed:
-        said += f" {escape(t('test_step_fixed', fixed=len(one.fixed)))} {_cases(one, 'fixed', one.fixed, t)}"
+        lines.append(f"{escape(t('test_step_fixed', fixed=len(one.fixed)))} {_cases(one, 'fixed', one.fixed, t)}")
     kind = "bad" if one.verdict.code == "worse" else "warn" if one.broken else "ok"
     return (
         f"<b>{what}</b> {badge(kind, t('test_step_counts', fixed=len(one.fixed), broken=len(one.broken)))}"
-        f"<p>{said}</p>"
+        f"{''.join(f'<p>{line}</p>' for line in lines)}"
         f'<p class="quiet">{escape(sentence(one.verdict, t.language))}</p>'
     )
 

@@ -96,7 +96,7 @@ def test_cell_says_form_and_values_by_signs_and_words(folder: Path) -> None:
     assert found == {
         "✓ 1/1": "passed",
         "✗ no JSON": "not usable",
-        "✗ 1/1 in a code block": "not usable",
+        "✗ 1/1 code block": "not usable",
         "≠ 0/1": "usable, but wrong",
         "! ": "no answer (error)",
     }

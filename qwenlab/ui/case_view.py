@@ -34,11 +34,12 @@ def case_part(shown: Shown | None, view: View, t: Translator) -> Html:
     """The question, what was expected, and what everybody answered, value by value."""
     case = open_case(shown, view)
     if shown is None or case is None:
-        return Html(f'<p class="quiet">{escape(t("test_open_hint"))}</p>') if shown else NOTHING
+        begun = shown is not None or view.folder is not None
+        return Html(f'<p class="quiet">{escape(t("test_open_hint"))}</p>') if begun else NOTHING
     result = shown.result
     turns = "".join(_turn(message, t) for message in case.messages(result.suite))
     scores = [_score(one, case) for one in result.contestants]
-    values = _values(result.contestants, scores, t) if result.suite.is_json else ""
+    values = _values(result.contestants, scores, t) if _as_json(case, result.suite) else ""
     answers = "".join(
         _answer(one, score, case, result.suite, t) for one, score in zip(result.contestants, scores, strict=True)
     )
@@ -54,6 +55,11 @@ def case_part(shown: Shown | None, view: View, t: Translator) -> Html:
 def open_case(shown: Shown | None, view: View) -> Case | None:
     """The case that is open, if the chosen result has it."""
     return shown.result.suite.by_id.get(view.case) if shown is not None and view.case else None
+
+
+def _as_json(case: Case, suite: Suite) -> bool:
+    """Whether answers to the case are judged value by value."""
+    return suite.is_json
 
 
 # --- the case --------------------------------------------------------------------------------------------
@@ -97,7 +103,7 @@ def _turn(message: Message, t: Translator) -> str:
 
 def _expected(case: Case, suite: Suite, t: Translator) -> str:
     """What was expected, as text: folded where the table says it, else with what its rule asks for."""
-    if suite.is_json:
+    if _as_json(case, suite):
         text = json.dumps(case.expected, ensure_ascii=False, indent=2)
         return fold("expected", t("test_expected_text"), Html(f'<pre class="reply">{escape(text)}</pre>'))
     wanted = case.expected if isinstance(case.expected, str) else "\n".join(case.expected)
@@ -148,7 +154,7 @@ def _answer(one: ContestantResult, score: CaseScore | None, case: Case, suite: S
         badge("none", t("compare_tokens", number=answer.tokens), t("compare_tokens_about")) if answer.tokens else ""
     )
     raw = _words(answer.text, case, suite, t)
-    if suite.is_json and score.parsed:
+    if _as_json(case, suite) and score.parsed:
         raw = fold(f"raw {one.name}", t("test_raw"), raw)
     return (
         f'<section class="answer"><div class="chips">{head} {_chips(score, t)} {tokens}</div>'
@@ -161,7 +167,7 @@ def _words(text: str, case: Case, suite: Suite, t: Translator) -> Html:
     if not text:
         return Html(f'<p class="quiet">{escape(t("compare_no_words"))}</p>')
     said: str = escape(text)
-    if not suite.is_json and case.rule == "equals" and isinstance(case.expected, str):
+    if not _as_json(case, suite) and case.rule == "equals" and isinstance(case.expected, str):
         tags = {"differs": "mark", "missing": "del"}
         said = "".join(
             f"<{tags[mark]}>{escape(piece)}</{tags[mark]}>" if mark in tags else escape(piece)

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.evals.result import CONTESTANT, LEAKS, SUITE, Result, rescore
+from qwenlab.evals.result import CONTESTANT, RESULT, SUITE, Result, rescore
 from qwenlab.evals.suite import Suite
-from qwenlab.jobs import Job
+from qwenlab.jobs import MARKER, Job
 from qwenlab.ui import suites
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 from qwenlab.workspace import Workspace
+
+ITS_OWN = (RESULT, "job.json", MARKER)
+"""Files of a result that say how it was made and what came of it; a result made from its answers has its own."""
 
 
 def can_go_on(folder: Path, result: Result | None) -> bool:
@@ -129,9 +132,9 @@ def score_again(lab: Lab, result: Result, suite: Suite) -> Path:
     """
     folder = files.new_folder(lab.workspace.results, f"{suite.name}-rescored")
     try:
-        for name in (SUITE, LEAKS):
-            if (result.folder / name).exists():
-                shutil.copy2(result.folder / name, folder / name)
+        for path in result.folder.glob("*.json"):
+            if path.name not in ITS_OWN:
+                shutil.copy2(path, folder / path.name)
         for path in result.folder.glob(f"*/{CONTESTANT}"):
             shutil.copytree(path.parent, folder / path.parent.name)
         rescore(folder, suite)

@@ -108,6 +108,7 @@ def test_suite_that_is_gone_or_broken_is_no_change(lab: Lab, folder: Path) -> No
 
 
 def test_answers_are_scored_by_new_rules_beside_the_old_result(lab: Lab, folder: Path) -> None:
+    started(folder, "finished")
     rules(lab, fields={"/a": {"rule": "number", "tolerance": 1}})
     before = (folder / "suite.json").read_bytes()
     found = again.change(lab, read(folder).result)
@@ -122,6 +123,7 @@ def test_answers_are_scored_by_new_rules_beside_the_old_result(lab: Lab, folder:
     assert (folder / "suite.json").read_bytes() == before
     assert read(made).result.leaked == {"c2"}
     assert read(made).result.complete
+    assert not (made / "job.json").exists(), "nobody was asked for it"
     assert again.change(lab, read(made).result) is None
 
 

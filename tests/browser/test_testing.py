@@ -1,4 +1,4 @@
-"""The Test tab in a browser: filters, keys, one case value by value, cases to the data set, and a test that goes on."""
+"""The Test tab in a browser: filters, keys, a case value by value, cases to the data set, a test that goes on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 from fakes import ScriptedContestant
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from visit import Visit
 
 from qwenlab.conversations.dataset import DataSet, new_data_set
@@ -39,15 +39,20 @@ def answers(*wrong: int) -> dict[str, str]:
     }
 
 
+def choose(page: Page, name: str) -> None:
+    """Open a data set of that name."""
+    page.get_by_label("Data set").first.click()
+    page.get_by_role("option", name=name, exact=True).click()
+    page.wait_for_timeout(1500)
+
+
 def test_cases_are_found_compared_and_sent_to_the_data_set(visit: Visit, session_workspace: Workspace) -> None:
     page = visit.page
     contestants = [ScriptedContestant("base", answers(1, 2)), ScriptedContestant("tuned", answers(2, 30, 31))]
     runner.run(kettles(), contestants, session_workspace.results / "kettles-1")
     new_data_set(session_workspace, "kettles", [Sample.make("known", [("user", "Hi"), ("assistant", '{"a": 1}')])])
     page.reload()
-    page.get_by_label("Data set").first.click()
-    page.get_by_role("option", name="kettles", exact=True).click()
-    page.wait_for_timeout(1500)
+    choose(page, "kettles")
     visit.open_tab("Test")
     matrix, case = page.locator("#test-matrix"), page.locator("#test-case")
 
@@ -89,6 +94,8 @@ def test_cases_are_found_compared_and_sent_to_the_data_set(visit: Visit, session
     assert [sample.turns[0].text for sample in kept] == ["Hi", "Kettle 30, please.", "Kettle 31, please."]
     page.locator("#test-sending").get_by_role("button", name="Make the 2 wrong ones").click()
     expect(page.locator("#test-sending")).to_contain_text("In the data set already: k-30, k-31.")
+    visit.open_tab("Data")
+    choose(page, "after-sales")
     assert visit.complaints == []
 
 

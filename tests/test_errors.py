@@ -18,9 +18,9 @@ from qwenlab.evals import runner
 from qwenlab.evals.suite import load_suite
 from qwenlab.jobs import Job
 from qwenlab.training import recipe
-from qwenlab.ui import suite_view, suites
+from qwenlab.ui import case_view, suites
 from qwenlab.ui.components import ended_words
-from qwenlab.ui.suite_view import View
+from qwenlab.ui.matrix import View
 from qwenlab.ui.texts import Translator
 from qwenlab.workspace import Workspace
 
@@ -165,7 +165,7 @@ def test_case_that_a_failing_endpoint_left_is_explained_in_the_language_of_the_p
     runner.run(load_suite(file), [contestant], tmp_path / "result")
     contestant.close()
     shown = suites.read_result(tmp_path / "result")
-    english, chinese = (suite_view.case_part(shown, View(case="c1"), Translator(language)) for language in ("en", "zh"))
+    english, chinese = (case_view.case_part(shown, View(case="c1"), Translator(language)) for language in ("en", "zh"))
     assert f"The endpoint {failing_url} gave no answer that can be read (500 Internal Server Error)" in english
     assert f"接口 {failing_url} 没有给出可读的回答（500 " in chinese
     assert "请检查服务，然后重新运行。" in chinese

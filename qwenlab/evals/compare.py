@@ -198,6 +198,54 @@ def sentence(verdict: Verdict, language: Language) -> str:
     )
 
 
+_MEANING: dict[str, dict[Language, str]] = {
+    "chance": {
+        "en": "If the two were equally good, chance alone would show a difference at least this large in {percent} of "
+        "tests like this one; below 5 % we call it sure.",
+        "zh": "如果两者其实一样好，仅凭偶然，{percent}的同类测试也会出现至少这么大的差别；低于 5% 才算可以确定。",
+    },
+    "interval": {
+        "en": "The true difference lies between {low} and {high} points (95 % confidence); we call it sure when that "
+        "range does not reach 0.",
+        "zh": "真实差别在 {low} 到 {high} 个百分点之间（95% 置信度）；这个范围不包含 0 才算可以确定。",
+    },
+    "few": {
+        "en": "Fewer than {number} independent cases differ, and from so few nothing can be told.",
+        "zh": "有差别的独立用例不足 {number} 个，太少，无法判断。",
+    },
+    "more": {
+        "en": "It does not say that they are equal, only that these cases are too few: if the difference stays as it "
+        "is, about {number} more cases would settle it four times out of five.",
+        "zh": "这并不表示两者一样好，只是用例太少：如果差别保持不变，再有大约 {number} 例，五次中有四次能得出结论。",
+    },
+    "same": {
+        "en": "It does not say that they are equal: on these cases they gained as much as they lost, so how many more "
+        "would tell cannot be said.",
+        "zh": "这并不表示两者一样好：在这些用例上得失相抵，因此无法估计还需要多少例。",
+    },
+}
+
+
+def meaning(verdict: Verdict, language: Language) -> str:
+    """What a verdict rests on, and what "cannot tell" means and what would help; "" without cases."""
+    if not verdict.n:
+        return ""
+    said = []
+    if verdict.p is not None:
+        percent = "< 0.1 %" if verdict.p < 0.001 else f"{100 * verdict.p:.{1 if verdict.p < 0.1 else 0}f} %"
+        said.append(_MEANING["chance"][language].format(percent=percent))
+    else:
+        low, high = (f"{100 * end:+.1f}" for end in (verdict.low, verdict.high))
+        said.append(_MEANING["interval"][language].format(low=low, high=high))
+    if verdict.code == "cannot_tell":
+        if verdict.p is None and (verdict.low > 0 or verdict.high < 0):
+            said.append(_MEANING["few"][language].format(number=FEWEST))
+        needed = verdict.cases_needed
+        key = "more" if needed else "same"
+        said.append(_MEANING[key][language].format(number=_about(needed) if needed else ""))
+    return (" " if language == "en" else "").join(said)
+
+
 def _about(count: int) -> str:
     """Rounded up to two digits: more would pretend to a precision that a guess does not have."""
     step = max(1, 10 ** (len(str(count)) - 2))

@@ -49,11 +49,12 @@ class Row:
     values: tuple[Value | None, ...]
 
 
-def rows(judgements: Sequence[Judgement | None]) -> list[Row]:
+def rows(judgements: Sequence[Judgement | None], alike: bool = False) -> list[Row]:
     """The places where a value is wrong, or where the columns that can be read do not hold the same.
 
     Args:
         judgements: one per column; None for one without an answer.
+        alike: the other places instead.
     """
     tables = [_values(one) if one is not None and one.reading.parsed else None for one in judgements]
     order = dict.fromkeys(pointer for table in tables if table is not None for pointer in table)
@@ -62,7 +63,8 @@ def rows(judgements: Sequence[Judgement | None]) -> list[Row]:
         values = tuple(None if table is None else table.get(pointer, Value(MISSING)) for table in tables)
         there = [one for one in values if one is not None]
         wrong = any(one.score is not None and not one.score.ok for one in there)
-        if wrong or any(not _equal(one.value, there[0].value) for one in there[1:]):
+        differs = wrong or any(not _equal(one.value, there[0].value) for one in there[1:])
+        if differs != alike:
             found.append(Row(pointer, _expected(there), values))
     return found
 

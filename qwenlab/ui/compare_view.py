@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qwenlab.conversations import strict_json
-from qwenlab.evals import words
-from qwenlab.evals.fields import FieldScore
 from qwenlab.evals.pointer import MISSING
-from qwenlab.ui import answer_diff, answer_view, column_view
-from qwenlab.ui.answer_diff import Row, Value
+from qwenlab.ui import answer_diff, column_view
 from qwenlab.ui.column_view import LETTERS, Frame, Pieces
-from qwenlab.ui.components import NOTHING, Html, badge, duration, escape, notice, progress_bar, table
+from qwenlab.ui.components import NOTHING, Html, badge, duration, escape, notice, progress_bar
 from qwenlab.ui.room import Loading, Step
 from qwenlab.ui.roster import Entrant
 from qwenlab.ui.talk import Exchange, Talk
 from qwenlab.ui.texts import Translator
+from qwenlab.ui.values_table import values_table
 
 MEGA = 1e6
 SHOWN_ANYWAY = {"differs", "unreadable", "missing", "unexpected", "null", "not_null"}
@@ -209,36 +207,4 @@ def _differences(exchange: Exchange, t: Translator) -> str:
         t("compare_hidden", letter=LETTERS[place]) if exchange.hidden else exchange.replies[at].entrant.name
         for place, at in places
     ]
-    headers = [t("compare_value"), *([t("compare_wanted")] if known else []), *names]
-    return f'<div class="differences beside">{table(headers, [_line(row, known, t) for row in rows])}</div>'
-
-
-def _line(row: Row, known: bool, t: Translator) -> list[Html]:
-    scores = [one.score for one in row.values if one is not None and one.score is not None]
-    critical = any(score.critical for score in scores)
-    mark = Html(f' <small title="{escape(t("compare_critical_about"))}">{escape(t("compare_critical"))}</small>')
-    place = Html(f"{escape(answer_view.place_name(row.pointer) or t('compare_whole'))}{mark if critical else ''}")
-    return [place, *([_shown(row.expected, t)] if known else []), *(_cell(one, t) for one in row.values)]
-
-
-def _cell(one: Value | None, t: Translator) -> Html:
-    if one is None:
-        return NOTHING
-    if one.score is None:
-        return _shown(one.value, t)
-    sign = f'<i class="{"ok" if one.score.ok else "bad"}">{"✓" if one.score.ok else "✗"}</i> '
-    return Html(
-        f'{sign}<span class="{"" if one.score.ok else "wrong"}">{_shown(one.value, t)}</span>{_why(one.score, t)}'
-    )
-
-
-def _why(score: FieldScore, t: Translator) -> str:
-    if score.ok or score.code in SHOWN_ANYWAY:
-        return ""
-    return f"<small>{escape(words.explain(score, t.language))}</small>"
-
-
-def _shown(value: object, t: Translator) -> Html:
-    if value is MISSING:
-        return Html('<span class="quiet">–</span>')
-    return Html(f"<code>{escape(words.show(value, t.language))}</code>")
+    return values_table(rows, names, t, known, SHOWN_ANYWAY)

@@ -1,4 +1,4 @@
-"""What the Compare tab gives to take away: the record of verdicts, and the table of a batch."""
+"""What the page gives to take away: the record of verdicts, the table of a batch, and the report of a test."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import batch, preferences
+from qwenlab.evals import batch, preferences, reports
+from qwenlab.evals.findings import gather
 from qwenlab.evals.preferences import VoteLog
-from qwenlab.ui import components
+from qwenlab.evals.result import load_result
+from qwenlab.ui import components, suites
 from qwenlab.ui.guard import preferred_language
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
+
+REPORTS = {"html": ".html", "markdown": ".md", "csv": ".csv", "junit": ".xml", "json": ".json"}
+"""Form of a test's report -> the ending of its file."""
 
 
 def router(lab: Lab) -> APIRouter:
@@ -38,6 +43,19 @@ def router(lab: Lab) -> APIRouter:
                 path = Path(scratch) / f"table.{form}"
                 batch.export(batch.read(folder), path)
                 return _file(path.read_bytes(), f"{folder.name}.{form}")
+        except QwenlabError as error:
+            return PlainTextResponse(" ".join(components.error_words(error, t)), status_code=400)
+
+    @found.get("/download/result/{name}/{form}")
+    def report(name: str, form: str, request: Request) -> Response:
+        t = Translator(preferred_language(request))
+        folder = next((path for path in suites.results(lab.workspace) if path.name == name), None)
+        if folder is None or form not in REPORTS:
+            return PlainTextResponse(t("test_report_gone"), status_code=404)
+        try:
+            findings = gather(load_result(folder), t.language, lab.workspace.results)
+            content = reports.render(findings, reports.ENDINGS[REPORTS[form]])
+            return _file(content, folder.name + REPORTS[form])
         except QwenlabError as error:
             return PlainTextResponse(" ".join(components.error_words(error, t)), status_code=400)
 

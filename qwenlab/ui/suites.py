@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import slices
 from qwenlab.evals.compare import Verdict
-from qwenlab.evals.result import ANSWERS, SUITE, Result, load_result
+from qwenlab.evals.result import ANSWERS, CONTESTANT, SUITE, Result, load_result
+from qwenlab.evals.slices import SliceRate
+from qwenlab.evals.steps import Step, steps
 from qwenlab.evals.suite import Suite, find_suites, load_suite
 from qwenlab.jobs import Job
 from qwenlab.ui.lab import Lab
@@ -96,45 +99,103 @@ def newest_test(workspace: Workspace) -> Job | None:
 
 def last_progress(job: Job, tail_bytes: int = 8192) -> dict[str, Any] | None:
     """The newest progress event, read from the end of the event log alone: it is asked for again and again."""
+    return next(
+        (event for event in _newest(job.folder / "events.jsonl", tail_bytes) if event.get("event") == "progress"), None
+    )
+
+
+def last_answer(folder: Path, contestant: str, tail_bytes: int = 65536) -> dict[str, Any] | None:
+    """The newest line of a contestant's answers (see `AnswerLog`), read from the end of the file alone."""
+    return next(iter(_newest(folder / contestant / ANSWERS, tail_bytes)), None)
+
+
+def _newest(path: Path, tail_bytes: int) -> Iterator[dict[str, Any]]:
+    """The objects in the last lines of a JSONL file, the newest first."""
     try:
-        with (job.folder / "events.jsonl").open("rb") as file:
+        with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - tail_bytes))
             lines = file.read().split(b"\n")
     except OSError:
-        return None
+        return
     for line in reversed(lines):
         try:
-            event = json.loads(line)
+            found = json.loads(line)
         except ValueError:  # the first line of the tail is cut, the last may be half written
             continue
-        if isinstance(event, dict) and event.get("event") == "progress":
-            return event
-    return None
+        if isinstance(found, dict):
+            yield found
 
 
 # --- results ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class Shown:
-    """A result as the page shows it: with its verdicts, which take a moment to compute."""
+    """A result as the page shows it, with its verdicts, which take a moment to compute and are computed when asked for.
 
-    result: Result
-    verdicts: list[Verdict]
+    Attributes:
+        result: as read. seconds: how long reading took.
+    """
+
+    def __init__(self, result: Result, seconds: float = 0.0) -> None:
+        self.result = result
+        self.seconds = seconds
+        self.read_at = time.monotonic()
+        self._against: dict[str, list[Verdict]] = {}
+
+    def against(self, reference: str) -> list[Verdict]:
+        """Everybody else who is complete against one contestant; none while that one is not complete."""
+        if reference not in self._against:
+            self._against[reference] = self.result.verdicts(reference)
+        return self._against[reference]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Everybody against the first who is complete."""
+        first = next((one.name for one in self.result.contestants if one.complete), None)
+        return self.against(first) if first is not None else []
+
+    @cached_property
+    def worse_parts(self) -> list[SliceRate]:
+        """Where a contestant is surely worse than on the rest of the suite."""
+        return [one for one in slices.of_result(self.result) if one.worse]
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The way of one model from base to int4; empty where the contestants are none."""
+        return steps(self.result)
 
 
 _cache: OrderedDict[Path, tuple[tuple[Any, ...], Shown]] = OrderedDict()
+SLOW, REST = 0.5, 10
+"""A result that took longer than SLOW seconds to read is read again after REST times as long at the earliest."""
 _lock = threading.Lock()
 
 
 def results(workspace: Workspace) -> list[Path]:
     """Result folders, newest first."""
     found = {path.parent for name in (SUITE, "job.json") for path in workspace.results.glob(f"*/{name}")}
-    return sorted(found, key=_begun, reverse=True)
+    return sorted(found, key=began, reverse=True)
 
 
-def _begun(folder: Path) -> float:
+def label(folder: Path) -> str:
+    """What the list of results says of one: its folder, and who was tested."""
+    paths = sorted(folder.glob(f"*/{CONTESTANT}"))
+    names = [path.parent.name for path in sorted(paths, key=_order)]
+    return " · ".join([folder.name, ", ".join(names)]) if names else folder.name
+
+
+@lru_cache(maxsize=512)
+def _order(path: Path) -> int:
+    """The place of a contestant in its test, by its contestant.json, which never changes that."""
+    try:
+        return int(files.read_json(path)["order"])
+    except (QwenlabError, KeyError, TypeError, ValueError):
+        return 0
+
+
+def began(folder: Path) -> float:
+    """When a test was started, in seconds since the epoch."""
     stamps = [path.stat().st_mtime for name in ("job.json", SUITE) if (path := folder / name).exists()]
     return min(stamps, default=0.0)
 
@@ -150,15 +211,21 @@ def read_result(folder: Path) -> Shown | None:
         return None
     with _lock:
         known = _cache.get(folder)
-        if known is not None and known[0] == stamp:
+        if known is not None and (known[0] == stamp or _resting(known[1])):
             _cache.move_to_end(folder)
             return known[1]
+        began = time.monotonic()
         found = load_result(folder)
-        shown = Shown(found, found.verdicts())
+        shown = Shown(found, time.monotonic() - began)
         _cache[folder] = (stamp, shown)
         while len(_cache) > KEPT:
             _cache.popitem(last=False)
         return shown
+
+
+def _resting(shown: Shown) -> bool:
+    """Whether a large result was read only just now: a test that is running changes it every second."""
+    return shown.seconds > SLOW and time.monotonic() - shown.read_at < REST * shown.seconds
 
 
 def _stamp(folder: Path) -> tuple[Any, ...]:

@@ -8,193 +8,299 @@ from typing import Any
 import gradio as gr
 
 from qwenlab.errors import QwenlabError
-from qwenlab.jobs import Job
-from qwenlab.ui import components, roster, suite_editor, suite_view, suites
+from qwenlab.evals import burned
+from qwenlab.ui import (
+    again,
+    case_view,
+    components,
+    keep_many,
+    matrix_view,
+    roster,
+    sending_view,
+    suite_editor,
+    suite_view,
+    suites,
+)
 from qwenlab.ui import who as who_answers
-from qwenlab.ui.components import NOTHING, Html, ended_words, listen, notice, on_load, progress_bar
+from qwenlab.ui.components import NOTHING, Html, listen, notice, on_load
 from qwenlab.ui.judging import expected_text
 from qwenlab.ui.keep import keep
 from qwenlab.ui.lab import Lab
-from qwenlab.ui.suite_view import View
+from qwenlab.ui.matrix import View
 from qwenlab.ui.suites import Shown
+from qwenlab.ui.test_progress import progress
 from qwenlab.ui.texts import Translator
 
 HERE = Path(__file__).parent
-SCRIPT = (HERE / "compare.js").read_text(encoding="utf-8")
-STYLE = (HERE / "style_compare.css").read_text(encoding="utf-8")
+PART: dict[str, Any] = {
+    "js_on_load": (HERE / "test_tab.js").read_text(encoding="utf-8"),
+    "css_template": "".join(
+        (HERE / name).read_text(encoding="utf-8") for name in ("style_compare.css", "style_test.css")
+    ),
+    "apply_default_css": False,
+}
 POLL_SECONDS = 2.0
 LANGUAGES = {"own": "test_language_own", "en": "test_language_en", "zh": "test_language_zh", "all": "test_language_all"}
+CHOICES = ("reference", "judged", "wanted", "words", "tag", "language", "field", "measure")
+"""What a click or a choice in the overview and the matrix may change of the view."""
+SHORT: dict[str, Any] = {"container": False, "filterable": False, "scale": 1, "min_width": 240}
 
 
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
-    view = gr.State(None)
-    names = list(suites.suite_paths(lab))
-    with gr.Row():
-        suite = gr.Dropdown(
-            label=t("test_suite"),
-            choices=names,
-            value=suites.chosen_suite(lab) or None,
-            filterable=False,
-            scale=1,
-            min_width=170,
-        )
-        who = gr.Dropdown(
-            label=t("test_who"),
-            choices=who_answers.choices(lab, t),
-            value=roster.usual(lab),
-            multiselect=True,
-            max_choices=roster.MOST,
-            allow_custom_value=True,
-            scale=4,
-            min_width=280,
-        )
-        language = gr.Dropdown(
-            label=t("test_language"),
-            choices=[(t(key), name) for name, key in LANGUAGES.items()],
-            value=next(iter(LANGUAGES)),
-            filterable=False,
-            scale=1,
-            min_width=175,
-        )
-        limit = gr.Number(label=t("test_limit"), value=0, minimum=0, precision=0, scale=1, min_width=130)
-    with gr.Row():
-        run = gr.Button(t("test_run"), variant="primary", size="sm", scale=0, min_width=140)
-        stop = gr.Button(t("compare_stop"), size="sm", scale=0, min_width=100, interactive=False)
-        chosen = gr.Dropdown(
-            label=t("test_result"),
-            choices=[],
-            value=None,
-            container=False,
-            filterable=False,
-            scale=1,
-            min_width=240,
-        )
-    progress = gr.HTML(elem_id="test-progress")
-    parts: dict[str, Any] = {"css_template": STYLE, "js_on_load": SCRIPT, "apply_default_css": False}
-    overview = gr.HTML(suite_view.overview(None, t), elem_id="test-overview", **parts)
-    with gr.Row():
-        with gr.Column(scale=1, min_width=320):
-            matrix = gr.HTML(elem_id="test-matrix", **parts)
-        with gr.Column(scale=1, min_width=320):
-            case = gr.HTML(elem_id="test-case", **parts)
-            with gr.Column(visible=False) as keeping:
-                right = gr.Textbox(label=t("compare_keep_answer"), info=t("test_keep_burns"), lines=4, max_lines=14)
-                with gr.Row():
-                    save = gr.Button(t("compare_keep_save"), variant="primary", size="sm")
-                    cancel = gr.Button(t("compare_keep_cancel"), size="sm")
-            kept = gr.HTML()
-    suite_editor.build(lab, t, suite)
+    _Tab(lab, t).wire()
 
-    def start(name: str | None, specs: list[str] | None, speaks: str, most: float | None) -> tuple[Any, ...]:
-        entrants = roster.pick(lab, specs or [], t)
-        job = suites.start_test(lab, t, name or "", entrants, _languages(speaks, entrants), int(most) if most else None)
-        fresh = View(job.folder)
-        return fresh, *draw(fresh)
 
-    def halt() -> tuple[Any, ...]:
-        job = suites.newest_test(lab.workspace)
-        if job is not None and job.state() == "running":
-            job.stop()
-        return _progress(lab, t), gr.update(interactive=False)
+class _Tab:
+    """The components, and what happens to them."""
 
-    def draw(now: View | None) -> tuple[Any, ...]:
-        """progress, stop, list of results, overview, matrix"""
-        now = now or View()
-        shown, error = _shown(lab, now, t)
+    def __init__(self, lab: Lab, t: Translator) -> None:
+        self.lab, self.t = lab, t
+        self.view = gr.State(None)
+        self._form()
+        self.progress = gr.HTML(elem_id="test-progress", **PART)
+        self.overview = gr.HTML(suite_view.overview(lab.workspace, None, View(), t), elem_id="test-overview", **PART)
+        with gr.Row():
+            with gr.Column(min_width=320):
+                self.matrix = gr.HTML(elem_id="test-matrix", **PART)
+                self.sending = gr.HTML(elem_id="test-sending", **PART)
+            with gr.Column(min_width=320):
+                self.case = gr.HTML(elem_id="test-case", **PART)
+                with gr.Column(visible=False) as self.keeping:
+                    info = t("test_keep_burns")
+                    self.right = gr.Textbox(label=t("compare_keep_answer"), info=info, lines=4, max_lines=14)
+                    with gr.Row():
+                        self.save = gr.Button(t("compare_keep_save"), variant="primary", size="sm")
+                        self.cancel = gr.Button(t("compare_keep_cancel"), size="sm")
+                self.kept = gr.HTML()
+        suite_editor.build(lab, t, self.suite)
+
+    def _form(self) -> None:
+        """What is asked of whom, and which result is shown."""
+        lab, t = self.lab, self.t
+        names, chosen = list(suites.suite_paths(lab)), suites.chosen_suite(lab) or None
+        spoken = [(t(key), name) for name, key in LANGUAGES.items()]
+        narrow: dict[str, Any] = {"filterable": False, "scale": 1}
+        with gr.Row():
+            self.suite = gr.Dropdown(label=t("test_suite"), choices=names, value=chosen, min_width=170, **narrow)
+            self.who = gr.Dropdown(
+                label=t("test_who"),
+                choices=who_answers.choices(lab, t),
+                value=roster.usual(lab),
+                multiselect=True,
+                max_choices=roster.MOST,
+                allow_custom_value=True,
+                scale=4,
+                min_width=280,
+            )
+            self.language = gr.Dropdown(
+                label=t("test_language"), choices=spoken, value=spoken[0][1], min_width=175, **narrow
+            )
+            self.limit = gr.Number(label=t("test_limit"), value=0, minimum=0, precision=0, scale=1, min_width=130)
+        with gr.Row():
+            self.run = gr.Button(t("test_run"), variant="primary", size="sm", scale=0, min_width=140)
+            self.stop = gr.Button(t("compare_stop"), size="sm", scale=0, min_width=100, interactive=False)
+            self.chosen = gr.Dropdown(label=t("test_result"), choices=[], value=None, elem_id="test-result", **SHORT)
+
+    def wire(self) -> None:
+        """Bind the events."""
+        t = self.t
+        drawn = [self.progress, self.stop, self.chosen, self.overview, self.matrix, self.sending]
+        everything = [self.view, *drawn, self.case, self.keeping, self.kept]
+        on_load(self.load, t, None, [*everything, self.who, self.suite])
+        listen(self.run.click, self.start, t, [self.suite, self.who, self.language, self.limit], everything)
+        listen(self.stop.click, self.halt, t, self.view, [self.progress, self.stop])
+        listen(self.suite.input, self.choose_suite, t, self.suite, None)
+        listen(self.chosen.input, self.choose, t, self.chosen, everything)
+        for part in (self.progress, self.overview, self.matrix, self.sending, self.case):
+            listen(part.submit, self.act, t, self.view, [*everything, self.right], concurrency_limit=None)
+        listen(self.save.click, self.keep_it, t, [self.view, self.right], [self.kept, self.keeping, self.case])
+        listen(self.cancel.click, self.leave_it, t, self.view, [self.keeping, self.case])
+        components.poll(POLL_SECONDS, self.draw, t, [self.view], drawn)
+        who_answers.follow(self.lab, t, self.who)
+
+    # --- drawing -----------------------------------------------------------------------------------------
+
+    def draw(self, now: View | None) -> tuple[Any, ...]:
+        """progress, stop, list of results, overview, matrix, sending"""
+        lab, t, now = self.lab, self.t, now or View()
+        shown, error = self._shown(now)
         job = suites.newest_test(lab.workspace)
         running = job is not None and job.state() == "running"
-        folder = _folder(lab, now)
+        folder = self._folder(now)
         return (
-            _progress(lab, t),
+            progress(lab, folder, shown, t),
             gr.update(interactive=running and job is not None and not job.asked_to_stop()),
-            gr.update(choices=_results(lab, t), value=str(folder) if folder else None),
-            error or suite_view.overview(shown, t, chosen=folder is not None),
-            suite_view.matrix(shown, now, t),
+            gr.update(choices=self._results(), value=str(folder) if folder else None),
+            error or suite_view.overview(lab.workspace, shown, now, t, chosen=folder is not None),
+            matrix_view.matrix(shown, now, t),
+            sending_view.sending(lab, shown, now, t),
         )
 
-    def everything(now: View) -> tuple[Any, ...]:
+    def everything(self, now: View, kept: Any = NOTHING) -> tuple[Any, ...]:
         """view, then what draw says, then case, keeping, kept"""
-        shown, _ = _shown(lab, now, t)
-        return now, *draw(now), suite_view.case_part(shown, now, t), gr.update(visible=now.keeping), NOTHING
+        shown, _ = self._shown(now)
+        case = case_view.case_part(shown, now, self.t)
+        return now, *self.draw(now), case, gr.update(visible=now.keeping), kept
 
-    def load() -> tuple[Any, ...]:
+    def load(self) -> tuple[Any, ...]:
+        """The page was opened or reloaded."""
+        lab = self.lab
         return (
-            *everything(View()),
-            gr.update(choices=who_answers.choices(lab, t), value=roster.usual(lab)),
+            *self.everything(View()),
+            gr.update(choices=who_answers.choices(lab, self.t), value=roster.usual(lab)),
             gr.update(choices=list(suites.suite_paths(lab)), value=suites.chosen_suite(lab) or None),
         )
 
-    def choose(name: str | None) -> tuple[Any, ...]:
-        return everything(View(Path(name) if name else None))
+    # --- running -----------------------------------------------------------------------------------------
 
-    def choose_suite(name: str | None) -> None:
+    def start(self, name: str | None, specs: list[str] | None, speaks: str, most: float | None) -> tuple[Any, ...]:
+        """Run the test."""
+        entrants = roster.pick(self.lab, specs or [], self.t)
+        limit = int(most) if most else None
+        job = suites.start_test(self.lab, self.t, name or "", entrants, _languages(speaks, entrants), limit)
+        return self.everything(View(job.folder))
+
+    def halt(self, now: View | None) -> tuple[Any, ...]:
+        """Stop was pressed."""
+        job = suites.newest_test(self.lab.workspace)
+        if job is not None and job.state() == "running":
+            job.stop()
+        return self.draw(now)[:2]
+
+    def choose_suite(self, name: str | None) -> None:
+        """Remember the suite that was chosen."""
         if name:
-            lab.choose(suite=str(suites.suite_paths(lab)[name]))
+            self.lab.choose(suite=str(suites.suite_paths(self.lab)[name]))
 
-    def act(now: View | None, event: gr.EventData) -> tuple[Any, ...]:
-        """view, matrix, case, keeping, right, kept"""
+    # --- looking -----------------------------------------------------------------------------------------
+
+    def choose(self, name: str | None) -> tuple[Any, ...]:
+        """Another result was chosen."""
+        return self.everything(View(Path(name) if name else None))
+
+    def act(self, now: View | None, event: gr.EventData) -> tuple[Any, ...]:
+        """A click, a choice or a word in one of the parts: what everything says, then right"""
         now, data = now or View(), event._data or {}
-        action = data.get("do")
-        if action == "filter":
-            now.wanted, now.page = str(data.get("wanted", "all")), 0
+        action = str(data.get("do", ""))
+        kept = self._do(now, action, data)
+        shown, _ = self._shown(now)
+        found = case_view.open_case(shown, now)
+        # What the person is correcting stays as it is, whatever is clicked in the matrix.
+        fill = action == "keep" and now.keeping and found is not None and shown is not None
+        right = expected_text(found, shown.result.suite) if fill and found and shown else gr.skip()
+        return *self.everything(now, kept), right
+
+    def _do(self, now: View, action: str, data: dict[str, Any]) -> Any:
+        """Change the view by what was done; returns what is said below the case, or a skip."""
+        if action == "choose" and data.get("part") in CHOICES:
+            now.choose(str(data["part"]), str(data.get("value", "")))
+        elif action == "flips":
+            for part in ("reference", "judged", "wanted"):
+                now.choose(part, str(data.get(part, "")))
+        elif action == "result":
+            self._open_result(now, str(data.get("folder", "")))
         elif action == "page":
             now.page = int(data.get("page", 0))
         elif action == "open":
             now.case, now.keeping = str(data.get("case", "")), False
+            return NOTHING
         elif action == "keep":
             now.keeping = not now.keeping
-        shown, _ = _shown(lab, now, t)
-        found = suite_view.open_case(shown, now)
-        # What the person is correcting stays as it is, whatever is clicked in the matrix.
-        fill = action == "keep" and now.keeping and found is not None and shown is not None
-        return (
-            now,
-            suite_view.matrix(shown, now, t),
-            suite_view.case_part(shown, now, t),
-            gr.update(visible=now.keeping),
-            expected_text(found, shown.result.suite) if fill and found and shown else gr.skip(),
-            NOTHING if action in ("open", "keep") else gr.skip(),
-        )
+            return NOTHING
+        elif action == "send":
+            now.sending = not now.sending
+        elif action == "send-now":
+            return self._send(now)
+        elif action == "go-on":
+            self._go_on(now)
+        elif action == "score-again":
+            return self._score_again(now)
+        return gr.skip()
 
-    def keep_it(now: View | None, words: str | None) -> tuple[Any, ...]:
-        shown, _ = _shown(lab, now, t) if now else (None, NOTHING)
-        found = suite_view.open_case(shown, now) if now else None
+    def _open_result(self, now: View, name: str) -> None:
+        known = {folder.name: folder for folder in suites.results(self.lab.workspace)}
+        if name in known:
+            now.folder = known[name]
+
+    def _go_on(self, now: View) -> None:
+        folder = self._folder(now)
+        if folder is not None:
+            again.go_on(self.lab, self.t, folder)
+            now.folder = folder
+
+    def _score_again(self, now: View) -> Html:
+        shown, _ = self._shown(now)
+        change = again.change(self.lab, shown.result) if shown is not None else None
+        if shown is None or change is None or change.suite is None:
+            return NOTHING  # somebody did it in the meantime
+        now.folder = again.score_again(self.lab, shown.result, change.suite)
+        return notice("ok", self.t("test_rescored"))
+
+    # --- training samples --------------------------------------------------------------------------------
+
+    def _send(self, now: View) -> Html:
+        shown, _ = self._shown(now)
+        cases = sending_view.wrong_cases(shown, now)
+        if shown is None or not now.sending:
+            return NOTHING
+        now.sending = False
+        lot, document, saved = keep_many.send(self.lab, self.t, shown.result.suite, cases)
+        sent = {case: sample.id for case, sample in lot.fresh}
+        burned.mark(self.lab.workspace, shown.result.suite.name, sent, document.dataset.path)
+        return sending_view.sent(lot, document.dataset.name, saved, self.t)
+
+    def keep_it(self, now: View | None, words: str | None) -> tuple[Any, ...]:
+        """Keep the corrected answer: kept, keeping, case"""
+        lab, t = self.lab, self.t
+        shown, _ = self._shown(now) if now else (None, NOTHING)
+        found = case_view.open_case(shown, now) if now else None
         if now is None or shown is None or found is None:
             return (gr.skip(),) * 3
+        suite = shown.result.suite
         note = keep(
             lab,
             t,
-            found.messages(shown.result.suite),
+            found.messages(suite),
             words or "",
-            "from-test",
-            f"{shown.result.suite.name} {found.id}",
-            (shown.result.suite.name, found.id),
+            keep_many.ORIGIN,
+            f"{suite.name} {found.id}",
+            (suite.name, found.id),
         )
         if "notice ok" in note:
             now.keeping = False
             note = Html(note + notice("warn", t("test_burned"), t("test_burned_remedy")))
-        return note, gr.update(visible=now.keeping), suite_view.case_part(shown, now, t)
+        return note, gr.update(visible=now.keeping), case_view.case_part(shown, now, t)
 
-    def leave_it(now: View | None) -> tuple[Any, ...]:
+    def leave_it(self, now: View | None) -> tuple[Any, ...]:
+        """Nothing is kept: keeping, case"""
         if now is None:
             return (gr.skip(),) * 2
         now.keeping = False
-        shown, _ = _shown(lab, now, t)
-        return gr.update(visible=False), suite_view.case_part(shown, now, t)
+        shown, _ = self._shown(now)
+        return gr.update(visible=False), case_view.case_part(shown, now, self.t)
 
-    drawn = [progress, stop, chosen, overview, matrix]
-    on_load(load, t, None, [view, *drawn, case, keeping, kept, who, suite])
-    listen(run.click, start, t, [suite, who, language, limit], [view, *drawn])
-    listen(stop.click, halt, t, None, [progress, stop])
-    listen(suite.input, choose_suite, t, suite, None)
-    listen(chosen.input, choose, t, chosen, [view, *drawn, case, keeping, kept])
-    for part in (matrix, case):
-        listen(part.submit, act, t, view, [view, matrix, case, keeping, right, kept], concurrency_limit=None)
-    listen(save.click, keep_it, t, [view, right], [kept, keeping, case])
-    listen(cancel.click, leave_it, t, view, [keeping, case])
-    components.poll(POLL_SECONDS, draw, t, [view], drawn)
-    who_answers.follow(lab, t, who)
+    # --- results -----------------------------------------------------------------------------------------
+
+    def _folder(self, now: View) -> Path | None:
+        """The chosen result; the newest when none is chosen or the chosen one is gone."""
+        known = suites.results(self.lab.workspace)
+        if now.folder in known:
+            return now.folder
+        return known[0] if known else None
+
+    def _shown(self, now: View) -> tuple[Shown | None, Html]:
+        """The result, or why it cannot be shown."""
+        folder = self._folder(now)
+        if folder is None:
+            return None, NOTHING
+        try:
+            return suites.read_result(folder), NOTHING
+        except QwenlabError as error:
+            return None, notice("bad", *components.error_words(error, self.t))
+
+    def _results(self) -> list[tuple[str, str]]:
+        return [(suites.label(folder), str(folder)) for folder in suites.results(self.lab.workspace)]
 
 
 def _languages(speaks: str, entrants: list[roster.Entrant]) -> list[str]:
@@ -204,52 +310,3 @@ def _languages(speaks: str, entrants: list[roster.Entrant]) -> list[str]:
     if speaks == "own":
         return [code for code in ("en", "zh") if all(code in one.languages for one in entrants)]
     return ["en", "zh"]
-
-
-def _folder(lab: Lab, now: View) -> Path | None:
-    """The chosen result; the newest when none is chosen or the chosen one is gone."""
-    known = suites.results(lab.workspace)
-    if now.folder in known:
-        return now.folder
-    return known[0] if known else None
-
-
-def _shown(lab: Lab, now: View, t: Translator) -> tuple[Shown | None, Html]:
-    folder = _folder(lab, now)
-    if folder is None:
-        return None, NOTHING
-    try:
-        return suites.read_result(folder), NOTHING
-    except QwenlabError as error:
-        return None, notice("bad", *components.error_words(error, t))
-
-
-def _results(lab: Lab, t: Translator) -> list[tuple[str, str]]:
-    return [(folder.name, str(folder)) for folder in suites.results(lab.workspace)]
-
-
-def _progress(lab: Lab, t: Translator) -> Html:
-    """The newest test: how far it is, or why it ended otherwise than well."""
-    job = suites.newest_test(lab.workspace)
-    if job is None:
-        return NOTHING
-    state = job.state()
-    if state == "running":
-        return _bar(job, t)
-    if state == "failed":
-        reason, remedy = ended_words(job.outcome() or {}, t)
-        what = t("test_failed", name=job.id, reason=reason)
-        return notice("bad", what, remedy, job.log_tail(), t)
-    if state in ("stopped", "interrupted"):
-        key = "test_stopped" if state == "stopped" else "test_interrupted"
-        return notice("warn", t(key, name=job.id), t("test_kept_answers"))
-    return NOTHING
-
-
-def _bar(job: Job, t: Translator) -> Html:
-    if job.asked_to_stop():
-        return progress_bar(t, None, t("test_stopping", name=job.id))
-    event = suites.last_progress(job)
-    if event is None or not event.get("contestant"):
-        return progress_bar(t, None, t("test_starting", name=job.id))
-    return progress_bar(t, float(event.get("fraction", 0)), suite_view.seconds_left(event, t))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenlab.errors import QwenlabError
-from qwenlab.evals.compare import compare_fields, compare_passes, sentence
+from qwenlab.evals.compare import compare_fields, compare_passes, meaning, sentence
 from qwenlab.evals.paired_tests import bootstrap_mean, mcnemar, means_needed, pairs_needed, sign_flip
 from qwenlab.evals.scoring import CaseScore
 
@@ -163,3 +163,29 @@ def test_the_verdict_is_a_sentence_in_both_languages(base, tuned, english, chine
     verdict = compare_passes(scored(base), scored(tuned))
     assert sentence(verdict, "en") == english
     assert sentence(verdict, "zh") == chinese
+
+
+MEANINGS = [
+    (compare_passes, [0] * 10, [1] * 5 + [0] * 5, ["6.2 % of tests", "about 4 more cases"], ["6.2 %", "大约 4 例"]),
+    (compare_passes, [0] * 20, [1] * 20, ["< 0.1 % of tests"], ["< 0.1 %"]),
+    (compare_passes, [1, 0], [0, 1], ["gained as much as they lost"], ["得失相抵"]),
+    (compare_fields, [0.2] * 20, [0.2] * 10 + [0.4] * 10, ["between +6.0 and +14.0 points"], ["+6.0 到 +14.0"]),
+    (compare_fields, [0.2] * 5, [0.4] * 5, ["Fewer than 6 independent cases"], ["不足 6 个"]),
+]
+
+
+@pytest.mark.parametrize(("compare", "base", "tuned", "english", "chinese"), MEANINGS)
+def test_what_a_verdict_rests_on_is_said_in_both_languages(compare, base, tuned, english, chinese):
+    verdict = compare(scored(base), scored(tuned))
+    for language, wanted in (("en", english), ("zh", chinese)):
+        assert [word for word in wanted if word not in meaning(verdict, language)] == [], meaning(verdict, language)
+
+
+def test_sure_verdict_does_not_ask_for_more_cases():
+    said = meaning(compare_passes(scored([0] * 20), scored([1] * 20)), "en")
+    assert "more cases" not in said
+    assert "are equal" not in said
+
+
+def test_no_cases_have_no_meaning():
+    assert meaning(compare_passes([], []), "en") == ""

@@ -16,6 +16,7 @@ from qwenlab.ui.texts import (
     suite_editor,
     talks,
     test,
+    test_cases,
     training,
 )
 
@@ -33,6 +34,7 @@ for _table in (
     talks.TEXTS,
     test.TEXTS,
     suite_editor.TEXTS,
+    test_cases.TEXTS,
     export.TEXTS,
 ):
     _twice = TEXTS.keys() & _table.keys()

@@ -1,4 +1,4 @@
-"""Texts of the Test tab."""
+"""Texts of the Test tab: the form, the running test, and a result at a glance."""
 
 TEXTS: dict[str, tuple[str, str]] = {
     "test_suite": ("Suite", "测试集"),
@@ -58,14 +58,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Small figures: where the true rate lies with 95 % confidence. Few cases make it wide.",
         "小字为 95% 置信区间，即真实比例所在的范围；用例越少，范围越宽。",
     ),
-    "test_gate_passed": (
-        "{name} meets the threshold: {measure} {reached}, wanted {wanted}.",
-        "{name} 达到门槛：{measure} {reached}，要求 {wanted}。",
-    ),
-    "test_gate_missed": (
-        "{name} misses the threshold: {measure} {reached}, wanted {wanted}.",
-        "{name} 未达门槛：{measure} {reached}，要求 {wanted}。",
-    ),
     "test_leaked": (
         "Cases that are also in the training data, or used to choose the checkpoint: {number}. "
         "They are kept out of the figures above.",
@@ -76,41 +68,105 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No case is left to judge by: add cases to the suite, or let fewer of them decide while training.",
         "已没有可用来评判的用例：请为测试集增加用例，或在训练中少用一些用例来决定。",
     ),
-    "test_leaked_case": ("known from training", "训练中用过"),
     "test_fields": ("Right values, field by field", "各字段的正确率"),
-    "test_case": ("Case", "用例"),
-    "test_mark_passed": ("passed", "通过"),
-    "test_mark_wrong": ("usable, but wrong", "可用但有错"),
-    "test_mark_unusable": ("not usable", "不可用"),
-    "test_mark_error": ("error", "出错"),
-    "test_mark_waiting": ("not asked yet", "尚未提问"),
-    "test_filter_all": ("All", "全部"),
-    "test_filter_broken": ("Broken", "改坏"),
-    "test_filter_fixed": ("Fixed", "改好"),
-    "test_filter_failed": ("Nobody passed", "都未通过"),
-    "test_filter_format": ("Only the form is wrong", "仅格式有误"),
-    "test_filter_content": ("Only the content is wrong", "仅内容有误"),
-    "test_filter_leaked": ("Known from training", "训练中用过"),
-    "test_filter_about": (
-        "Broken: {first} passed, {last} did not. Fixed: the other way round. Form and content are those of {last}.",
-        "改坏：{first} 通过而 {last} 未通过；改好则相反。格式与内容指 {last} 的回答。",
+    "test_incomplete": ("Not every case was asked.", "并非所有用例都已提问。"),
+    "test_incomplete_remedy": (
+        "It was started on the command line: run the same command with --output {folder} to go on.",
+        "它是在命令行启动的：用同样的命令加上 --output {folder} 即可继续。",
     ),
-    "test_no_match": ("No case fits.", "没有符合的用例。"),
-    "test_open_hint": ("Click a case to see every answer to it.", "点击一个用例，查看各方的回答。"),
-    "test_previous": ("Previous case", "上一例"),
-    "test_next": ("Next case", "下一例"),
-    "test_schema_bad": ("breaks the schema", "不符合 Schema"),
-    "test_right_values": ("The right values", "正确的值"),
-    "test_keep_burns": (
-        "A case that is trained on no longer tests anything: from then on it is marked and counted apart.",
-        "用于训练的用例不再有测试意义：此后会被标出并单独计算。",
+    "test_go_on": ("Go on", "继续"),
+    "test_go_on_about": (
+        "Asks only the cases that have no answer yet; everything else stays.",
+        "只提问还没有回答的用例，其余保持不变。",
     ),
-    "test_burned": (
-        "This case is burned for models trained on that data set.",
-        "对用该数据集训练的模型，此用例已失效。",
+    "test_go_on_unknown": ("{name} was not started from this page.", "{name} 不是从本页启动的。"),
+    "test_go_on_unknown_remedy": (
+        "Go on with it on the command line, or run the test again.",
+        "请在命令行继续，或重新测试。",
     ),
-    "test_burned_remedy": (
-        "Write a new case of the same kind to go on measuring it.",
-        "请另写一个同类用例，以便继续衡量。",
+    "test_errors": ("Cases that got no answer because of an error: {number}.", "因出错而没有回答的用例：{number}。"),
+    "test_retry": ("Ask them again", "重新提问"),
+    "test_entrant_done": ("done", "已完成"),
+    "test_entrant_waits": ("waiting", "等待中"),
+    "test_newest": ("Newest answer, {name} to {case}:", "最新回答（{name}，{case}）："),
+    "test_rules_changed": (
+        "The rules of this suite have changed since: the saved answers can be scored again, without the model.",
+        "此测试集的规则之后有改动：可以按新规则重新评判已保存的回答，无需模型。",
     ),
+    "test_rules_left_out": (
+        "Left out, because they are asked differently now: {number}.",
+        "有 {number} 个用例现在的问法不同，将不计入。",
+    ),
+    "test_score_again": ("Score again", "重新评判"),
+    "test_score_again_about": (
+        "Makes a new result beside this one, in seconds.",
+        "几秒钟内生成一个新结果，原结果保留。",
+    ),
+    "test_asked_otherwise": (
+        "The questions of this suite have changed since.",
+        "此测试集的问题之后有改动。",
+    ),
+    "test_asked_otherwise_remedy": (
+        "These answers do not answer the new ones: run the test again.",
+        "这些回答与新问题不对应：请重新测试。",
+    ),
+    "test_rescored": ("Scored again; the result before is still in the list.", "已重新评判；之前的结果仍在列表中。"),
+    "test_compare_two": ("Compare {judged} with {reference}:", "将 {judged} 与 {reference} 对比："),
+    "test_not_compared": (
+        "They can be compared once both have answered every case.",
+        "两者都答完全部用例后才能对比。",
+    ),
+    "test_meaning_sure": ("How sure is that?", "有多确定？"),
+    "test_meaning_unsure": (
+        "What does “cannot tell” mean, and what would help?",
+        "“无法判断”是什么意思，怎样才能判断？",
+    ),
+    "test_way": ("Step by step", "逐步变化"),
+    "test_step_adapter": ("Training ({before} → {after})", "训练（{before} → {after}）"),
+    "test_step_merged": ("Merging ({before} → {after})", "合并（{before} → {after}）"),
+    "test_step_int4": ("Quantizing to int4 ({before} → {after})", "量化为 int4（{before} → {after}）"),
+    "test_step_counts": ("{fixed} fixed, {broken} broken", "改好 {fixed}，改坏 {broken}"),
+    "test_step_broke": (
+        "Of {number} cases right until then, it broke {broken}:",
+        "此前正确的 {number} 例中，改坏了 {broken} 例：",
+    ),
+    "test_step_broke_all": (
+        "It broke all {broken} cases that were right until then:",
+        "此前正确的 {broken} 例全部被改坏：",
+    ),
+    "test_step_held": (
+        "All {number} cases that were right until then stayed right.",
+        "此前正确的 {number} 例全部保持正确。",
+    ),
+    "test_step_none_right": ("No case was right before it.", "此前没有正确的用例。"),
+    "test_step_fixed": ("It fixed {fixed}:", "改好了 {fixed} 例："),
+    "test_weakest": (" (weakest for {contestant}: {name}, {value} %)", "（{contestant} 最弱的字段：{name}，{value}%）"),
+    "test_slices": ("By language, length and tag", "按语言、长度和标签"),
+    "test_slices_about": (
+        "Share of cases passed, with its 95 % interval; parts of fewer than three cases are left out.",
+        "通过的比例及其 95% 置信区间；不足三例的部分不列出。",
+    ),
+    "test_slice": ("Part", "部分"),
+    "test_slice_language": ("language", "语言"),
+    "test_slice_length": ("length of the question", "问题长度"),
+    "test_slice_tag": ("tag", "标签"),
+    "test_length_short": ("short", "短"),
+    "test_length_middle": ("middle", "中"),
+    "test_length_long": ("long", "长"),
+    "test_past": ("This suite over time: {number} results", "此测试集的历次结果：{number} 个"),
+    "test_past_measure": ("What is drawn", "显示的指标"),
+    "test_past_about": (
+        "Each dot is one contestant, the bar through it its 95 % interval, and a filled dot the last one of a test; "
+        "click it to open that result. A dashed line: cases or rules changed there, so do not compare across it.",
+        "每个点是一个测试对象，竖条为 95% 置信区间，实心点为该次测试的最后一个对象；点击即可打开该结果。"
+        "虚线处用例或规则有改动，两侧不宜直接比较。",
+    ),
+    "test_past_changed": ("Cases or rules changed here", "用例或规则在此处有改动"),
+    "test_past_dot": (
+        "{name}: {value} % ({low}–{high}) of {n} cases, {day}",
+        "{name}：{n} 例的 {value}%（{low}–{high}），{day}",
+    ),
+    "test_report": ("Download the report:", "下载报告："),
+    "test_report_gone": ("There is no such report any more.", "该报告已不存在。"),
+    "test_step_list": ("list", "列出"),
 }

@@ -68,6 +68,11 @@ class Console:
         self._out.write((json.dumps(value, ensure_ascii=False, allow_nan=False) if self.machine else text) + "\n")
         self._out.flush()
 
+    def raw(self, content: bytes) -> None:
+        """The verb's outcome where it is a whole file."""
+        self._out.buffer.write(content)
+        self._out.flush()
+
     def error(self, error: QwenlabError) -> None:
         """What happened and what to do."""
         if self.machine:

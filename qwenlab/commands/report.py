@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +43,7 @@ def report(chosen: argparse.Namespace, workspace: Workspace, console: Console) -
         reports.write(findings, chosen.output, form)
         console.result({"report": str(chosen.output), "format": form}, f"Written: {chosen.output}")
     else:
-        sys.stdout.buffer.write(reports.render(findings, form))
-        sys.stdout.flush()
+        console.raw(reports.render(findings, form))
     return DONE
 
 

@@ -9,34 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from qwenlab.evals import gates, history, slices
-from qwenlab.evals.compare import Verdict, compare_passes
+from qwenlab.evals import gates, history, slices, steps
+from qwenlab.evals.compare import Verdict
 from qwenlab.evals.gates import AnyGate
 from qwenlab.evals.history import History
 from qwenlab.evals.result import ANSWERS, SUITE, ContestantResult, Result
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.slices import SliceRate
+from qwenlab.evals.steps import Step
 from qwenlab.evals.words import Language
 
-LADDER = (("base",), ("adapter", "tuned"), ("merged",), ("int4",))
-"""What the steps from the base to the model that is handed over are called."""
 Change = Literal["broken", "fixed", "failed", "passed"]
 CHANGES: tuple[Change, ...] = ("broken", "fixed", "failed", "passed")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One rung of base, adapter, merged, int4, against the one before.
-
-    Attributes:
-        broken, fixed: ids of the cases whose answer it broke and fixed.
-    """
-
-    before: str
-    after: str
-    verdict: Verdict
-    broken: tuple[str, ...]
-    fixed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -99,26 +83,9 @@ class Findings:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """From base to int4 rung by rung, where at least three of them are there."""
-        rungs = [one for names in LADDER for one in self.contestants if one.name in names]
-        if len(rungs) < 3:
-            return []
-        return [self._step(before, after) for before, after in zip(rungs, rungs[1:], strict=False)]
-
-    def _step(self, before: ContestantResult, after: ContestantResult) -> Step:
-        suite, leaked = self.result.suite, self.result.leaked
-        verdict = compare_passes(
-            before.scores, after.scores, (before.name, after.name), groups=suite.groups, leaked=leaked
-        )
-        left, right = self.scores[before.name], self.scores[after.name]
-        counted = [case.id for case in suite.cases if case.id not in leaked]
-        return Step(
-            before.name,
-            after.name,
-            verdict,
-            broken=tuple(case for case in counted if left[case].passed and not right[case].passed),
-            fixed=tuple(case for case in counted if right[case].passed and not left[case].passed),
-        )
+        """From base to int4, one artefact after the other; none for a single step, which is a plain comparison."""
+        found = steps.steps(self.result)
+        return found if len(found) > 1 else []
 
 
 def gather(result: Result, language: Language | None = None, results: Path | None = None) -> Findings:

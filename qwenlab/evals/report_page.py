@@ -12,13 +12,14 @@ from pathlib import Path
 from qwenlab.evals import gates, report_cases, slices
 from qwenlab.evals.case_words import place
 from qwenlab.evals.compare import Verdict, sentence
-from qwenlab.evals.findings import Findings, Step, surely_worse
+from qwenlab.evals.findings import Findings, surely_worse
 from qwenlab.evals.history import History, changed_words, moment
 from qwenlab.evals.json_ladder import RUNGS
 from qwenlab.evals.plots import history_legend, history_plot, parts_bar, rate_bar
 from qwenlab.evals.rates import Rate
 from qwenlab.evals.report_words import counted, say
 from qwenlab.evals.result import ContestantResult
+from qwenlab.evals.steps import Step
 from qwenlab.evals.words import Language, describe_rung, measure_name
 
 MEASURES = ("strict", "usable", "field_accuracy", "document_exact", "passed")

@@ -44,9 +44,9 @@ def overview(folder: Path, view: View, t: Translator) -> str:
     [
         (
             EN,
-            ["usable as is", "Cannot tell whether tuned is", "misses the threshold", "kept out of the figures"],
+            ["usable as is", "Cannot tell whether tuned is", "tuned misses", "kept out of the figures"],
         ),
-        (ZH, ["可直接使用", "无法判断 tuned 是否优于 base", "未达门槛", "不计入上面的数字"]),
+        (ZH, ["可直接使用", "无法判断 tuned 是否优于 base", "tuned 未达到", "不计入上面的数字"]),
     ],
 )
 def test_overview_speaks_the_language_of_the_page(folder: Path, t: Translator, words: list[str]) -> None:

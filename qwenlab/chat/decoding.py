@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from qwenlab.chat import constraint
+from qwenlab.chat.opening import Opening
 from qwenlab.chat.sampling import Chooser
 from qwenlab.models.contestant import Answer, Finish, Generation
 from qwenlab.models.loading import LoadedModel
@@ -15,6 +16,8 @@ from qwenlab.models.resident import StoppedError
 
 BASE = "__base__"
 """PEFT's name for "no adapter" in a mixed batch."""
+LEAVE = 0.75
+"""Share of the rows still speaking at which the others leave the batch; each time costs a copy of the rest."""
 
 
 class Row:
@@ -44,6 +47,7 @@ def generate(
     on_step: Callable[[list[Row]], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     schema: dict[str, Any] | None = None,
+    opening: Opening | None = None,
 ) -> list[Answer]:
     """Decode one batch; a prompt that does not fit gets its answer at once, and the others go on.
 
@@ -53,6 +57,7 @@ def generate(
         on_step: called after each step with all rows.
         should_stop: asked at every layer, so that even a long prompt ends soon.
         schema: a JSON Schema that every answer is forced into.
+        opening: what all prompts begin with, where it is to be read once; all rows then have one adapter.
 
     Raises:
         QwenlabError: when the schema cannot be used.
@@ -64,45 +69,112 @@ def generate(
     if on_step and len(going) < len(batch):
         on_step(batch)
     if going:
-        fitting, names = [row for row, _ in going], [name for _, name in going]
-        _decode(loaded, fitting, names, settings, lambda: on_step(batch) if on_step else None, should_stop, schema)
+        made = _constraints(loaded, schema, len(going)) if schema is not None else []
+        chooser = Chooser([row.prompt for row, _ in going], settings, made)
+        steps = _Steps(loaded, going, chooser, settings.max_new_tokens, opening)
+        steps.run(lambda: on_step(batch) if on_step else None, should_stop)
     return [row.answer for row in batch if row.answer]
 
 
-def _decode(
-    loaded: LoadedModel,
-    batch: list[Row],
-    names: list[str],
-    settings: Generation,
-    on_step: Callable[[], None],
-    should_stop: Callable[[], bool],
-    schema: dict[str, Any] | None,
-) -> None:
-    import torch
+class _Steps:
+    """A batch from its prompts to its last token; rows that have ended leave it, so that the others go on faster."""
 
-    tokenizer, longest = loaded.tokenizer, max(len(row.prompt) for row in batch)
-    padding, device = [longest - len(row.prompt) for row in batch], loaded.model.device
-    pad = tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * p + row.prompt for row, p in zip(batch, padding, strict=True)], device=device)
-    mask = torch.tensor([[0] * p + [1] * (longest - p) for p in padding], device=device)
-    options: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "do_sample": False}
-    made = _constraints(loaded, schema, len(batch)) if schema is not None else []
-    chooser = Chooser([row.prompt for row in batch], settings, made)
-    if chooser.needed:
-        options["logits_processor"] = [chooser]
-    finish: Finish = "length"
-    start = time.perf_counter()
-    try:
-        with loaded.turn(should_stop), torch.inference_mode(), _speaking(loaded, names), _brake(loaded, should_stop):
-            start = time.perf_counter()
-            stream = _Stream(loaded, batch, on_step, start)
-            loaded.model.generate(input_ids=ids, attention_mask=mask, streamer=stream, **options)
-    except StoppedError:
-        finish = "stopped"
-    seconds = time.perf_counter() - start
-    for row in batch:
-        if row.answer is None:
-            row.end(tokenizer, finish, seconds)
+    def __init__(
+        self, loaded: LoadedModel, going: list[tuple[Row, str]], chooser: Chooser, most: int, opening: Opening | None
+    ) -> None:
+        self._loaded, self._chooser, self._most, self._opening = loaded, chooser, most, opening
+        self._rows, self._names = [row for row, _ in going], [name for _, name in going]
+        self._places = list(range(len(going)))
+        self._ends, self._pad = set(loaded.ends), int(loaded.tokenizer.pad_token_id)
+        self._start = time.perf_counter()
+
+    def run(self, on_step: Callable[[], None], should_stop: Callable[[], bool]) -> None:
+        """Decode until every row has its answer."""
+        import torch
+
+        loaded, rows, finish = self._loaded, list(self._rows), cast(Finish, "length")
+        try:
+            with loaded.turn(should_stop), torch.inference_mode(), _speaking(loaded, self._names):
+                with _brake(loaded, should_stop):
+                    self._start = time.perf_counter()
+                    scores = self._read_prompts()
+                    while self._choose(scores, on_step):
+                        scores = self._step()
+        except StoppedError:
+            finish = "stopped"
+        seconds = time.perf_counter() - self._start
+        for row in rows:
+            if row.answer is None:
+                row.end(loaded.tokenizer, finish, seconds)
+
+    def _read_prompts(self) -> Any:
+        """Prompts of different length end at the same place: padding stands before them, or behind their opening."""
+        import torch
+        from transformers import DynamicCache
+
+        model, device, shared = (
+            self._loaded.plain,
+            self._loaded.model.device,
+            self._opening.ids if self._opening else [],
+        )
+        longest = max(len(row.prompt) for row in self._rows)
+        padding = [longest - len(row.prompt) for row in self._rows]
+        known = len(shared)
+        ids = [[self._pad] * gap + row.prompt[known:] for gap, row in zip(padding, self._rows, strict=True)]
+        mask = [[1] * known + [0] * gap + [1] * (longest - known - gap) for gap in padding]
+        self._mask = torch.tensor(mask, device=device)
+        self._cache = self._opening.cache(model, len(ids)) if self._opening else DynamicCache(config=model.config)
+        return self._forward(torch.tensor(ids, device=device))
+
+    def _step(self) -> Any:
+        """Read the newest token of each row."""
+        import torch
+
+        newest = [[row.tokens[-1] if row.answer is None else self._pad] for row in self._rows]
+        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
+        return self._forward(torch.tensor(newest, device=self._mask.device))
+
+    def _forward(self, ids: Any) -> Any:
+        """Logits of the next token, shape (rows, vocabulary), float32."""
+        places = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        said = self._loaded.plain(
+            input_ids=ids,
+            attention_mask=self._mask,
+            position_ids=places,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return said.logits[:, -1].float()
+
+    def _choose(self, scores: Any, on_step: Callable[[], None]) -> bool:
+        """Give each row its next token; False when all have ended."""
+        said = [row.prompt + row.tokens for row in self._rows] if self._chooser.needed else [[]] * len(self._rows)
+        chosen = self._chooser(scores, self._places, said).argmax(-1).tolist()
+        for row, token in zip(self._rows, chosen, strict=True):
+            if row.answer is not None:
+                continue
+            if token in self._ends:
+                row.end(self._loaded.tokenizer, "stop", time.perf_counter() - self._start)
+                continue
+            row.tokens.append(token)
+            if len(row.tokens) == self._most:
+                row.end(self._loaded.tokenizer, "length", time.perf_counter() - self._start)
+        on_step()
+        left = [at for at, row in enumerate(self._rows) if row.answer is None]
+        if left and len(left) <= LEAVE * len(self._rows):
+            self._keep(left)
+        return bool(left)
+
+    def _keep(self, left: list[int]) -> None:
+        """Go on with these rows only."""
+        import torch
+
+        self._rows, self._places = [self._rows[at] for at in left], [self._places[at] for at in left]
+        self._names[:] = [self._names[at] for at in left]  # the hooks of a mixed batch read this list
+        where = torch.tensor(left, device=self._mask.device)
+        self._mask = self._mask[where]
+        self._cache.batch_select_indices(where)
 
 
 def _constraints(loaded: LoadedModel, schema: dict[str, Any], count: int) -> list[constraint.Constraint]:
@@ -149,29 +221,3 @@ def _brake(loaded: LoadedModel, should_stop: Callable[[], bool]) -> Iterator[Non
     finally:
         for hook in hooks:
             hook.remove()
-
-
-class _Stream:
-    """transformers' streamer protocol for a batch: the prompt comes first, then one token per row and step."""
-
-    def __init__(self, loaded: LoadedModel, batch: list[Row], on_step: Callable[[], None], start: float) -> None:
-        self._loaded, self._batch, self._on_step, self._start = loaded, batch, on_step, start
-        self._ends = set(loaded.ends)
-        self._prompt_seen = False
-
-    def put(self, value: Any) -> None:
-        """Receive the prompt, then a step."""
-        if not self._prompt_seen:
-            self._prompt_seen = True
-            return
-        for row, token in zip(self._batch, value.flatten().tolist(), strict=True):
-            if row.answer is not None:
-                continue
-            if token in self._ends:
-                row.end(self._loaded.tokenizer, "stop", time.perf_counter() - self._start)
-            else:
-                row.tokens.append(token)
-        self._on_step()
-
-    def end(self) -> None:
-        """The batch is done."""

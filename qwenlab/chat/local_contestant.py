@@ -10,6 +10,7 @@ from typing import Any
 
 from qwenlab import failures
 from qwenlab.chat.decoding import BASE, Row, generate
+from qwenlab.chat.opening import SHORTEST, Opening, can_share, opening_ids
 from qwenlab.models import folder as model_folder
 from qwenlab.models.contestant import Answer, Generation, Message
 from qwenlab.models.loading import LoadedModel
@@ -38,6 +39,7 @@ class LocalContestant:
         self.loaded = loaded
         self.adapter = adapter
         self.row = loaded.attach(adapter) if adapter else BASE
+        self._opening: Opening | None = None
 
     @property
     def batch(self) -> tuple[int, str]:
@@ -59,16 +61,46 @@ class LocalContestant:
         return about
 
     def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
-        """Answer in batches of prompts of similar length, longest first."""
-        encoded = [prompt_ids(self.loaded.tokenizer, messages) for messages in prompts]
-        order = sorted(range(len(encoded)), key=lambda index: -len(encoded[index]))
-        for at in range(0, len(order), BATCH):
-            chosen = order[at : at + BATCH]
-            yield from zip(chosen, self.decode([encoded[index] for index in chosen], settings), strict=True)
+        """Answer batch by batch; what the prompts of a batch begin with is read once for all batches."""
+        encoded = self._encoded(prompts)
+        for start, batch in self._planned(prompts, encoded):
+            if start != (self._opening.ids if self._opening else []):
+                self._opening = Opening(start) if start else None
+            answers = self.decode([encoded[index] for index in batch], settings, self._opening)
+            yield from zip(batch, answers, strict=True)
 
-    def decode(self, prompts: Sequence[list[int]], settings: Generation) -> list[Answer]:
-        """Answer one batch of rendered prompts."""
-        return generate(self.loaded, prompts, [self.row] * len(prompts), settings)
+    def decode(
+        self, prompts: Sequence[list[int]], settings: Generation, opening: Opening | None = None
+    ) -> list[Answer]:
+        """Answer one batch of rendered prompts; all begin with `opening`."""
+        return generate(self.loaded, prompts, [self.row] * len(prompts), settings, opening=opening)
+
+    def _encoded(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
+        return [prompt_ids(self.loaded.tokenizer, messages) for messages in prompts]
+
+    def _planned(
+        self, prompts: Sequence[list[Message]], encoded: Sequence[list[int]]
+    ) -> Iterator[tuple[list[int], list[int]]]:
+        """Batches as (tokens of the opening, indices).
+
+        They depend on nothing but the prompts, and without some of its batches the rest is planned as before: a run
+        that goes on gets the same answers, also where numbers are rounded differently in other batches.
+        """
+        shares, heads = len(prompts) > 1 and can_share(self.loaded.model), dict[str, tuple[int, ...]]()
+        plans: dict[tuple[int, ...], list[int]] = {}
+        for index, messages in enumerate(prompts):
+            start: tuple[int, ...] = ()
+            if shares:
+                key = "\0".join(message["content"] for message in messages if message["role"] == "system")
+                if key not in heads:
+                    heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages))
+                start = heads[key]
+            fits = SHORTEST <= len(start) < len(encoded[index]) and encoded[index][: len(start)] == list(start)
+            plans.setdefault(start if fits else (), []).append(index)
+        for start, group in plans.items():
+            group.sort(key=lambda index: -len(encoded[index]))
+            for at in range(0, len(group), BATCH):
+                yield list(start), group[at : at + BATCH]
 
     def close(self) -> None:
         """Nothing of its own to free: the pool owns the weights."""

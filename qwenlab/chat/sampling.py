@@ -11,7 +11,7 @@ from qwenlab.models.contestant import Generation
 
 
 class Chooser:
-    """A logits processor after which the largest value of a row is its next token, greedy or drawn.
+    """Changes logits so that the largest value of a row is its next token, greedy or drawn.
 
     Drawing is done by adding Gumbel noise, which for the largest value equals sampling from the softmax. Every
     row draws from a generator of its own, seeded with the seed and its prompt.
@@ -30,7 +30,6 @@ class Chooser:
         self._lengths = [len(prompt) for prompt in prompts]
         self._settings = settings
         self._constraints = constraints
-        self._step = 0
         self._generators = [
             torch.Generator().manual_seed(settings.seed + zlib.crc32(str(prompt).encode())) for prompt in prompts
         ]
@@ -41,33 +40,34 @@ class Chooser:
         settings = self._settings
         return bool(self._constraints) or settings.temperature > 0 or settings.repetition_penalty != 1.0
 
-    def __call__(self, ids: Any, scores: Any) -> Any:
+    def __call__(self, scores: Any, rows: Sequence[int], said: Sequence[Sequence[int]]) -> Any:
         """Change the scores.
 
         Args:
-            ids: shape (rows, padded prompt + answer so far).
             scores: float32 logits of the next token, shape (rows, vocabulary).
+            rows: which row each line is of.
+            said: per line the tokens of its prompt and of its answer so far.
         """
         import torch
 
-        prompt = ids.shape[1] - self._step
+        if not self.needed:
+            return scores
         chosen = []
-        for row, (length, values) in enumerate(zip(self._lengths, scores, strict=True)):
+        for row, tokens, values in zip(rows, said, scores, strict=True):
             if self._constraints:
-                if self._step:
-                    self._constraints[row].take(int(ids[row, -1]))
+                if len(tokens) > self._lengths[row]:
+                    self._constraints[row].take(tokens[-1])
                 values = _forced(values, self._constraints[row].allowed())
-            chosen.append(self._row(row, ids[row, prompt - length :], values))
-        self._step += 1
+            chosen.append(self._row(row, tokens, values))
         return torch.stack(chosen)
 
-    def _row(self, row: int, said: Any, values: Any) -> Any:
+    def _row(self, row: int, said: Sequence[int], values: Any) -> Any:
         """One row; `said` is its prompt and answer so far, `values` its logits."""
         import torch
 
         settings = self._settings
         if settings.repetition_penalty != 1.0:
-            seen = said.unique()
+            seen = torch.tensor(list(set(said)), device=values.device)
             known = values[seen]
             penalty = settings.repetition_penalty
             values = values.index_put((seen,), torch.where(known < 0, known * penalty, known / penalty))

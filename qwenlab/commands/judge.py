@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from qwenlab.chat.decoding import Row, generate
 from qwenlab.chat.local_contestant import LocalContestant
+from qwenlab.chat.opening import Opening
 from qwenlab.evals import runner, selection
 from qwenlab.evals.suite import Suite
 from qwenlab.jobs import Job
@@ -90,13 +91,16 @@ class _Learner(LocalContestant):
         trained = model_folder.fingerprints(self.checkpoint)["weights"]
         return {**super().describe(), "kind": "checkpoint", "trained_weights": trained}
 
-    def decode(self, prompts: Sequence[list[int]], settings: Generation) -> list[Answer]:
+    def decode(
+        self, prompts: Sequence[list[int]], settings: Generation, opening: Opening | None = None
+    ) -> list[Answer]:
         """As any model; a person who stops the run waits for one token, not for the batch."""
 
         def count(rows: list[Row]) -> None:
             self.meter.under_way(sum(row.answer is not None for row in rows))
 
-        return generate(self.loaded, prompts, [self.row] * len(prompts), settings, count, self.job.asked_to_stop)
+        names, stop = [self.row] * len(prompts), self.job.asked_to_stop
+        return generate(self.loaded, prompts, names, settings, count, stop, opening=opening)
 
 
 def judge_of(job: Job) -> Judge | None:

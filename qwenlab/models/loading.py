@@ -72,8 +72,12 @@ class LoadedModel(Resident):
 
     def layers(self) -> list[Any]:
         """The decoder layers, first to last."""
-        model = self.model.get_base_model() if self.has_adapters else self.model
-        return list(model.get_decoder().layers)
+        return list(self.plain.get_decoder().layers)
+
+    @property
+    def plain(self) -> Any:
+        """The transformers model without PEFT's wrapping; attached adapters are inside its layers."""
+        return self.model.get_base_model() if self.has_adapters else self.model
 
     @property
     def ends(self) -> list[int]:

@@ -307,11 +307,11 @@ def drawn(settings: Generation, scores: list[float], prompt: Sequence[int] = (0,
     from qwenlab.chat.sampling import Chooser
 
     chooser = Chooser([list(prompt)], settings)
-    ids, values = torch.tensor([list(prompt)]), torch.tensor([scores])
+    said, values = list(prompt), torch.tensor([scores])
     found: Counter[int] = Counter()
     for _ in range(times):
-        found[int(chooser(ids, values).argmax())] += 1
-        ids = torch.cat([ids, torch.tensor([[prompt[0]]])], 1)
+        found[int(chooser(values, [0], [said]).argmax())] += 1
+        said.append(prompt[0])
     return found
 
 
@@ -335,5 +335,5 @@ def test_repetition_penalty_sees_the_prompt_but_no_padding() -> None:
     from qwenlab.chat.sampling import Chooser
 
     chooser = Chooser([[1], [2, 2, 2]], Generation(repetition_penalty=2.0))
-    scores = chooser(torch.tensor([[0, 0, 1], [2, 2, 2]]), torch.tensor([[4.0, 3.0, -1.0], [4.0, 3.0, -1.0]]))
+    scores = chooser(torch.tensor([[4.0, 3.0, -1.0], [4.0, 3.0, -1.0]]), [0, 1], [[1], [2, 2, 2]])
     assert scores.tolist() == [[4.0, 1.5, -1.0], [4.0, 3.0, -2.0]]

@@ -16,17 +16,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qwenlab.chat.local_contestant import BASE, BATCH, generate
+from qwenlab.chat.decoding import BASE, generate
+from qwenlab.chat.local_contestant import BATCH, LocalContestant
+from qwenlab.evals.suite import load_suite
 from qwenlab.models import catalogue, loading
 from qwenlab.models.contestant import Generation, Message
 from qwenlab.models.rendering import prompt_ids
 from qwenlab.training import memory
-from qwenlab.workspace import Workspace
+from qwenlab.workspace import SHIPPED, Workspace
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 TOKENS, RANK = 48, 16
 QUESTION = [Message(role="user", content="Tell a long story about a kettle.")]
 READ_BYTES = 1 << 30
+SUITE, CASES = "suite", 24
 ADAPTER = "adapter0"
 """The name that the first adapter gets."""
 WAYS = {
@@ -59,6 +62,9 @@ def rows(model: str) -> Iterator[Row]:
     reads = statistics.median(one["bytes_per_s"] for one in found["base"])
     share = statistics.median(one["tokens_per_s"] * one["read"] / one["bytes_per_s"] for one in found["base"])
     yield "one chat, share of the memory's speed", f"{share:.0%}", f"{model}; memory is read at {reads / 1e9:.0f} GB/s"
+    with_suite = _measured(SUITE, model, "")
+    how = f"{model}, {with_suite['cases']} cases; in float32 {with_suite['same']} of them have the same answer"
+    yield "a suite, batched : one by one with generate", f"{with_suite['ratio']:.1f}x", how
     yield from _llama(model, reads)
 
 
@@ -109,6 +115,9 @@ def _llama(model: str, bytes_per_s: float) -> Iterator[Row]:
 def main() -> None:
     """Measure the way named on the command line and print it as JSON."""
     way, model, adapter = sys.argv[1:]
+    if way == SUITE:
+        print(json.dumps(_suite(model)))
+        return
     loaded = loading.load(catalogue.locate(Workspace.default(), model))
     names = WAYS[way]
     if ADAPTER in names:
@@ -123,6 +132,34 @@ def main() -> None:
     found = {"tokens_per_s": 1 / between, "peak": memory.peak(), "read": loaded.bytes}
     dtype = str(loaded.model.dtype).removeprefix("torch.")
     print(json.dumps(found | {"dtype": dtype, "bytes_per_s": _read_speed()}))
+
+
+def _suite(model: str) -> dict[str, Any]:
+    """Cases of the shipped suite answered in batches, and one by one by transformers' own generate."""
+    import torch
+
+    suite = load_suite(SHIPPED / "eval_suites" / "after-sales-tickets").only("en", None, CASES)
+    prompts = [case.messages(suite) for case in suite.cases]
+    settings = Generation(max_new_tokens=TOKENS)
+    found: dict[str, Any] = {"cases": len(prompts)}
+    for kind in (None, torch.float32):
+        loaded = loading.load(catalogue.locate(Workspace.default(), model), kind)
+        contestant = LocalContestant("base", loaded)
+        list(contestant.answer(prompts[:2], Generation(max_new_tokens=2)))  # warms up
+        start = time.perf_counter()
+        answers = dict(contestant.answer(prompts, settings))
+        batched = sum(answer.tokens for answer in answers.values()) / (time.perf_counter() - start)
+        start, tokens, same = time.perf_counter(), 0, 0
+        for index, messages in enumerate(prompts):
+            ids = torch.tensor([prompt_ids(loaded.tokenizer, messages)])
+            said = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS)
+            new = said[0, ids.shape[1] :]
+            tokens += len(new)
+            same += loaded.tokenizer.decode(new, skip_special_tokens=True) == answers[index].text
+        if kind is None:
+            found["ratio"] = batched / (tokens / (time.perf_counter() - start))
+        found["same"] = same
+    return found
 
 
 def _read_speed() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from qwenlab.chat import constraint
 from qwenlab.chat.opening import Opening
@@ -92,14 +92,19 @@ class _Steps:
         """Decode until every row has its answer."""
         import torch
 
-        loaded, rows, finish = self._loaded, list(self._rows), cast(Finish, "length")
+        loaded, rows = self._loaded, list(self._rows)
+        finish: Finish = "length"
         try:
-            with loaded.turn(should_stop), torch.inference_mode(), _speaking(loaded, self._names):
-                with _brake(loaded, should_stop):
-                    self._start = time.perf_counter()
-                    scores = self._read_prompts()
-                    while self._choose(scores, on_step):
-                        scores = self._step()
+            with (
+                loaded.turn(should_stop),
+                torch.inference_mode(),
+                _speaking(loaded, self._names),
+                _brake(loaded, should_stop),
+            ):
+                self._start = time.perf_counter()
+                scores = self._read_prompts()
+                while self._choose(scores, on_step):
+                    scores = self._step()
         except StoppedError:
             finish = "stopped"
         seconds = time.perf_counter() - self._start
@@ -112,11 +117,8 @@ class _Steps:
         import torch
         from transformers import DynamicCache
 
-        model, device, shared = (
-            self._loaded.plain,
-            self._loaded.model.device,
-            self._opening.ids if self._opening else [],
-        )
+        model, device = self._loaded.plain, self._loaded.model.device
+        shared = self._opening.ids if self._opening else []
         longest = max(len(row.prompt) for row in self._rows)
         padding = [longest - len(row.prompt) for row in self._rows]
         known = len(shared)

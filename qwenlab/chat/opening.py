@@ -35,11 +35,11 @@ class Opening:
         from transformers import DynamicCache
 
         if not self._states:
-            read = DynamicCache(config=model.config)
+            read: Any = DynamicCache(config=model.config)
             ids = torch.tensor([self.ids], device=model.device)
             model(input_ids=ids, past_key_values=read, use_cache=True, logits_to_keep=1)
             self._states = [(layer.keys, layer.values) for layer in read.layers]
-        made = DynamicCache(config=model.config)
+        made: Any = DynamicCache(config=model.config)
         for layer, (keys, values) in enumerate(self._states):
             made.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
         return made

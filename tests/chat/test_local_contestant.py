@@ -14,6 +14,7 @@ from qwenlab.chat.pool import ModelPool
 from qwenlab.errors import QwenlabError
 from qwenlab.models import loading
 from qwenlab.models.contestant import Generation, Message
+from qwenlab.models.rendering import prompt_ids
 from qwenlab.workspace import Workspace
 
 pytestmark = pytest.mark.model
@@ -46,6 +47,22 @@ def test_base_stays_the_untouched_base_after_any_switching(
     assert answers(base) == untouched
     assert answers(tuned) == first
     assert answers(base) == untouched
+
+
+def test_batches_say_what_the_model_says_when_asked_one_by_one(smollm2: Path) -> None:
+    import torch
+
+    shared = loading.load(smollm2, torch.float32)  # bfloat16 rounds another way in another batch
+    system = Message(role="system", content="You are the clerk of a small shop that sells kettles. Use few words.")
+    prompts = [[system, *question] for question in QUESTIONS] + QUESTIONS[:1]
+    settings = Generation(max_new_tokens=24)
+    found = dict(LocalContestant("base", shared).answer(prompts, settings))
+    assert len({answer.tokens for answer in found.values()}) > 1, "some end before others and leave the batch"
+    for index, messages in enumerate(prompts):
+        ids = torch.tensor([prompt_ids(shared.tokenizer, messages)])
+        said = shared.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
+        alone = shared.tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
+        assert found[index].text == alone
 
 
 def test_columns_stream_together_and_say_what_each_says_alone(smollm2: Path, random_adapter: Path) -> None:

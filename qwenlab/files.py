@@ -123,6 +123,32 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def read_text(path: Path) -> str:
+    """A UTF-8 file as text, without a byte order mark.
+
+    Raises:
+        QwenlabError: when it cannot be read.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise QwenlabError(
+            f"There is no file {path}.", "Check the name.", zh=(f"没有文件 {path}。", "请检查文件名。")
+        ) from error
+    except OSError as error:
+        raise QwenlabError(
+            f"Cannot read {path}: {error.strerror}.",
+            "Check the path.",
+            zh=(f"无法读取 {path}：{error.strerror}。", "请检查路径。"),
+        ) from error
+    except UnicodeDecodeError as error:
+        raise QwenlabError(
+            f"{path} is not UTF-8 text.",
+            "Save it as UTF-8.",
+            zh=(f"{path} 不是 UTF-8 文本。", "请另存为 UTF-8 编码。"),
+        ) from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON with a final newline; NaN and Infinity are refused."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")

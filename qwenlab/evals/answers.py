@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.bilingual import Words, line_of, meant
 from qwenlab.evals.scoring import CaseScore, not_answered, score_answer
@@ -124,20 +125,7 @@ def score_answers_file(suite: Suite, path: Path) -> list[CaseScore]:
     Raises:
         QwenlabError: naming the line, for an unknown or repeated case or a line that cannot be read.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise QwenlabError(
-            f"Cannot read {path}: {error.strerror}.",
-            "Check the path.",
-            zh=(f"无法读取 {path}：{error.strerror}。", "请检查路径。"),
-        ) from error
-    except UnicodeDecodeError as error:
-        raise QwenlabError(
-            f"{path} is not UTF-8 text.",
-            "Save it as UTF-8.",
-            zh=(f"{path} 不是 UTF-8 文本。", "请另存为 UTF-8 编码。"),
-        ) from error
+    text = files.read_text(path)
     found: dict[str, Answered] = {}
     known = {case.id for case in suite.cases}
     for number, line in enumerate(text.split("\n"), 1):

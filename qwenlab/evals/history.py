@@ -161,14 +161,25 @@ def _read_past(folder: Path, suite: str) -> Past | None:
     about = _suite_parts(folder / result.SUITE)
     if about is None or about[0] != suite:
         return None
-    points, times = [], []
-    for path in sorted(folder.glob(f"*/{result.SUMMARY}"), key=_order):
+    try:
+        stamp = tuple(sorted((path, path.stat().st_mtime_ns) for path in folder.glob(f"*/{result.SUMMARY}")))
+    except OSError:  # it is being deleted
+        return None
+    points, seconds = _points(stamp)
+    return Past(folder, seconds, about[1], points) if points else None
+
+
+@lru_cache(maxsize=1024)
+def _points(summaries: tuple[tuple[Path, int], ...]) -> tuple[tuple[Point, ...], float]:
+    """The points of a result and the time of its last answer; read once, since the page asks again and again."""
+    points, times = [], [0.0]
+    for path, _ in sorted(summaries, key=lambda item: _order(item[0])):
         try:
             points.append(_point(files.read_json(path)))
             times.append((path.parent / result.ANSWERS).stat().st_mtime)
         except (QwenlabError, OSError, KeyError, TypeError, ValueError):
             continue  # one broken folder must not hide all others
-    return Past(folder, max(times), about[1], tuple(points)) if times else None
+    return tuple(points), max(times)
 
 
 def _order(summary: Path) -> tuple[int, str]:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qwenlab import files
 from qwenlab.conversations import strict_json
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import suite_store
 from qwenlab.evals.suite import suite_from
 from qwenlab.evals.suite_check import examine
-from qwenlab.evals.suite_files import LISTS, Placed, Written, read_text, read_written, suite_file
+from qwenlab.evals.suite_files import LISTS, Placed, Written, read_written, suite_file
 from qwenlab.evals.yaml_edit import rewritten
 from qwenlab.evals.yaml_text import parse_yaml
 from qwenlab.workspace import Workspace
@@ -68,7 +69,7 @@ def changes(before: Written, after: Written) -> dict[str, str]:
     if after.schema is not None:
         content["schema"] = after.schema_home or after.schema
     content["cases"] = _named(after.cases, homes)
-    text = read_text(before.file)
+    text = files.read_text(before.file)
     as_json = before.file.suffix == ".json"
     now = strict_json.read(text) if as_json else parse_yaml(text)
     if isinstance(now["cases"], str) and len(content["cases"]) == 1 and isinstance(content["cases"][0], str):
@@ -104,7 +105,7 @@ def _case_file(path: Path, old: Sequence[Placed], new: Sequence[Placed]) -> str:
         return "".join(f"{line}\n" for line in lines)
     raw = [case.raw for case in new]
     if path.suffix in (".yaml", ".yml") and old:
-        return rewritten(read_text(path), raw)
+        return rewritten(files.read_text(path), raw)
     return json.dumps(raw, ensure_ascii=False, indent=2) + "\n"
 
 

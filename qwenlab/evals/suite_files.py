@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qwenlab import files
 from qwenlab.conversations import strict_json
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.errors import QwenlabError
@@ -122,32 +123,6 @@ def stamp(folder: Path, names: list[str]) -> str:
     return digest.hexdigest()
 
 
-def read_text(path: Path) -> str:
-    """A UTF-8 file as text, without a byte order mark.
-
-    Raises:
-        QwenlabError: when it cannot be read.
-    """
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise QwenlabError(
-            f"There is no file {path}.", "Check the name.", zh=(f"没有文件 {path}。", "请检查文件名。")
-        ) from error
-    except OSError as error:
-        raise QwenlabError(
-            f"Cannot read {path}: {error.strerror}.",
-            "Check the path.",
-            zh=(f"无法读取 {path}：{error.strerror}。", "请检查路径。"),
-        ) from error
-    except UnicodeDecodeError as error:
-        raise QwenlabError(
-            f"{path} is not UTF-8 text.",
-            "Save it as UTF-8.",
-            zh=(f"{path} 不是 UTF-8 文本。", "请另存为 UTF-8 编码。"),
-        ) from error
-
-
 def _beside(file: Path, name: str) -> Path:
     try:
         path = (file.parent / name).resolve()
@@ -163,7 +138,7 @@ def _beside(file: Path, name: str) -> Path:
 
 
 def _read_value(path: Path) -> Any:
-    text = read_text(path)
+    text = files.read_text(path)
     try:
         return strict_json.read(text) if path.suffix == ".json" else parse_yaml(text)
     except (NotJsonError, ReasonError) as error:
@@ -205,7 +180,7 @@ def _cases_of(path: Path, home: str, schema: Any) -> list[Placed]:
     if path.suffix in suite_tables.SUFFIXES:
         text = None if path.suffix == ".xlsx" else _table_text(path)
         if text is None and not path.is_file():
-            read_text(path)  # says that there is none
+            files.read_text(path)  # says that there is none
         return [Placed(case, home, place) for place, case in suite_tables.read_cases(path, text, schema)]
     raise QwenlabError(
         f'Cases in "{path.name}" cannot be read.',
@@ -216,7 +191,7 @@ def _cases_of(path: Path, home: str, schema: Any) -> list[Placed]:
 
 def _lines(path: Path, home: str) -> list[Placed]:
     found = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(files.read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         place = line_of(path, number)
@@ -252,7 +227,7 @@ def _listed(path: Path, home: str) -> list[Placed]:
 
 def _table_text(path: Path) -> str:
     try:
-        return read_text(path)
+        return files.read_text(path)
     except QwenlabError:  # what Excel saves in China
         try:
             return path.read_bytes().decode("gb18030")

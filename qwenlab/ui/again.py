@@ -25,7 +25,14 @@ def can_go_on(folder: Path, result: Result | None) -> bool:
     job = Job(folder)
     if not _argv(job) or job.state() == "running":
         return False
-    return result is None or not result.complete or errors(result) > 0
+    return not everybody_answered(job, result) or (result is not None and errors(result) > 0)
+
+
+def everybody_answered(job: Job, result: Result | None) -> bool:
+    """Whether each contestant that a test asks has had every case; one that was not reached has no answers at all."""
+    if result is None or not result.complete:
+        return False
+    return set(asked(job)) <= {one.name for one in result.contestants}
 
 
 def errors(result: Result) -> int:

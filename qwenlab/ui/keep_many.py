@@ -14,6 +14,7 @@ from qwenlab.conversations.facts import Facts
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import burned
 from qwenlab.evals.suite import Case, Suite
 from qwenlab.ui.judging import expected_text
 from qwenlab.ui.lab import Lab
@@ -78,7 +79,7 @@ def right_answer(case: Case, suite: Suite) -> str | None:
 
 
 def send(lab: Lab, t: Translator, suite: Suite, cases: Sequence[Case]) -> tuple[Lot, Document, bool]:
-    """Add the cases that are not there yet, in one step, and save.
+    """Add the cases that are not there yet, in one step, save, and note that they are burned.
 
     Returns:
         what became of them, the data set, and whether it was saved; it is not while others' edits are unsaved.
@@ -101,6 +102,8 @@ def send(lab: Lab, t: Translator, suite: Suite, cases: Sequence[Case]) -> tuple[
             document.save()
         if document.dataset.path != before:
             lab.saved_as(document)
+        sent = {case: sample.id for case, sample in lot.fresh}
+        burned.mark(lab.workspace, suite.name, sent, document.dataset.path)
     return lot, document, not others_edits
 
 

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
-from qwenlab.evals import words
+from qwenlab.evals import slices, words
+from qwenlab.evals.history import MEASURES, History, Past, changed_words, moment
 from qwenlab.evals.rates import Rate
 from qwenlab.evals.result import Result
-from qwenlab.evals.slices import sentence
+from qwenlab.evals.slices import SliceRate
 from qwenlab.ui.components import NOTHING, Html, badge, escape, fold, table
 from qwenlab.ui.matrix import View
-from qwenlab.ui.past import Past, Slice
-from qwenlab.ui.suites import Shown
 from qwenlab.ui.texts import Translator
 
-MEASURES = ("passed", "usable", "field_accuracy", "document_exact", "strict")
 MOST = 24
 """Results in the plot, the newest ones: more would stand too close to be told apart."""
-SLICES = {
-    "en": "test_language_en",
-    "zh": "test_language_zh",
-    "short": "test_length_short",
-    "middle": "test_length_middle",
-    "long": "test_length_long",
-}
+FEWEST = 3
+"""A part with fewer cases is not listed: its rate would say nothing."""
 KINDS = {"language": "test_slice_language", "length": "test_slice_length", "tag": "test_slice_tag"}
 
 
-def over_time(past: Sequence[Past], result: Result, view: View, t: Translator) -> Html:
+def over_time(history: History, result: Result, view: View, t: Translator) -> Html:
     """Every contestant of every result of this suite as a dot with its interval; a click opens the result."""
-    past = past[-MOST:]
+    past = [one for one in history.results if any(view.measure in point.rates for point in one.points)][-MOST:]
     if len(past) < 2:
         return NOTHING
     options = "".join(
@@ -42,11 +34,11 @@ def over_time(past: Sequence[Past], result: Result, view: View, t: Translator) -
     chosen = f'data-part="measure" data-value="{escape(view.measure)}"'
     select = f'<select data-do="choose" {chosen} aria-label="{about}">{options}</select>'
     wide = 100 / len(past)
-    inside = "".join(_result(one, at, wide, result, t) for at, one in enumerate(past))
+    inside = "".join(_result(one, at, wide, result, view, t) for at, one in enumerate(past))
     changes = "".join(
-        f'<i class="changed" style="left:{at * wide:.2f}%" title="{escape(t("test_past_changed"))}"></i>'
-        for at in range(1, len(past))
-        if past[at].fingerprint != past[at - 1].fingerprint
+        f'<i class="changed" style="left:{at * wide:.2f}%" title="{escape(what)}"></i>'
+        for at, one in enumerate(past)
+        if at and (what := changed_words(one.changed, t.language))
     )
     grid = "".join(f'<i class="line" style="bottom:{share}%"><span>{share} %</span></i>' for share in (0, 50, 100))
     note = f'<p class="quiet">{escape(t("test_past_about"))}</p>'
@@ -54,12 +46,13 @@ def over_time(past: Sequence[Past], result: Result, view: View, t: Translator) -
     return fold("past", t("test_past", number=len(past)), Html(f"<p>{select}</p>{plot}{note}"))
 
 
-def _result(one: Past, at: int, wide: float, result: Result, t: Translator) -> str:
-    day = time.strftime("%m-%d %H:%M", time.localtime(one.began))
+def _result(one: Past, at: int, wide: float, result: Result, view: View, t: Translator) -> str:
+    day = moment(one.time).partition("-")[2]
+    rates = {point.contestant: point.rates[view.measure] for point in one.points if view.measure in point.rates}
     dots = ""
-    for place, (name, found) in enumerate(one.rates.items()):
-        left = (at + (place + 1) / (len(one.rates) + 1)) * wide
-        dots += _dot(one, name, found, left, place == len(one.rates) - 1, day, t)
+    for place, (name, found) in enumerate(rates.items()):
+        left = (at + (place + 1) / (len(rates) + 1)) * wide
+        dots += _dot(one, name, found, left, place == len(rates) - 1, day, t)
     here = ' aria-current="true"' if one.folder == result.folder else ""
     label = f'<span class="day"{here} style="left:{(at + 0.5) * wide:.2f}%">{escape(day)}</span>'
     return dots + label
@@ -85,28 +78,34 @@ def _dot(one: Past, name: str, found: Rate, left: float, last: bool, day: str, t
     )
 
 
-def slices_table(slices: Sequence[Slice], shown: Shown, t: Translator) -> Html:
+def slices_table(parts: Sequence[SliceRate], t: Translator) -> Html:
     """Pass rates by language, length and tag; a click on a language or a tag narrows the list of cases to it.
 
     Where somebody is surely worse than on the rest, that is said and seen while the table is folded.
     """
-    if not slices:
+    listed = [one for one in parts if one.passed.n >= FEWEST]
+    if not listed:
         return NOTHING
-    names = [one.name for one in shown.result.contestants]
+    names = list(dict.fromkeys(one.contestant for one in listed))
     headers = [t("test_slice"), words.measure_name("n", t.language), *names]
-    rows: list[list[object]] = [
-        [_name(one, t), one.number, *(_rate(one.rates.get(name)) for name in names)] for one in slices
-    ]
-    listed = table(headers, rows, numeric=range(1, len(headers)))
-    said = "".join(f"<div>{badge('warn', sentence(one, t.language))}</div>" for one in shown.worse_parts)
+    rows: dict[tuple[str, str], dict[str, SliceRate]] = {}
+    for one in listed:
+        rows.setdefault((one.slice.kind, one.slice.name), {})[one.contestant] = one
+    cells: list[list[object]] = []
+    for row in rows.values():
+        first = next(iter(row.values()))
+        rates = (row[name].passed if name in row else None for name in names)
+        cells.append([_name(first.slice, t), first.passed.n, *map(_rate, rates)])
+    shown = table(headers, cells, numeric=range(1, len(headers)))
+    said = "".join(f"<div>{badge('warn', slices.sentence(one, t.language))}</div>" for one in parts if one.worse)
     worse = f'<div class="verdicts">{said}</div>' if said else ""
     return Html(
-        worse + fold("slices", t("test_slices"), Html(f'<p class="quiet">{escape(t("test_slices_about"))}</p>{listed}'))
+        worse + fold("slices", t("test_slices"), Html(f'<p class="quiet">{escape(t("test_slices_about"))}</p>{shown}'))
     )
 
 
-def _name(one: Slice, t: Translator) -> Html:
-    label = t(SLICES[one.name]) if one.kind != "tag" and one.name in SLICES else one.name
+def _name(one: slices.Slice, t: Translator) -> Html:
+    label = slices.label(one, t.language)
     kind = f'<span class="quiet">{escape(t(KINDS[one.kind]))}</span>'
     if one.kind == "length":
         return Html(f"{kind} {escape(label)}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from qwenlab.evals import gates, words
+from qwenlab.evals.history import read_history
 from qwenlab.evals.rates import Rate
 from qwenlab.evals.result import ContestantResult, Result
-from qwenlab.ui import answer_view, past, past_view, verdict_view
+from qwenlab.ui import answer_view, past_view, verdict_view
 from qwenlab.ui.components import NOTHING, Html, badge, escape, fold, notice, table
 from qwenlab.ui.matrix import View, pair
 from qwenlab.ui.suites import Shown
@@ -40,8 +41,8 @@ def overview(workspace: Workspace, shown: Shown | None, view: View, t: Translato
         f'<div class="suite-part">{_reports(result, t)}{_scoreboard(result, t)}{_gates(result, t)}'
         f"{verdict_view.verdicts(shown, view, t)}{verdict_view.way(shown.steps, t)}"
         f"{_leaks(result, t)}{_fields(result, view, t)}"
-        f"{past_view.slices_table(past.slices(result), shown, t)}"
-        f"{past_view.over_time(past.history(workspace, result.suite.name, view.measure), result, view, t)}</div>"
+        f"{past_view.slices_table(shown.parts, t)}"
+        f"{past_view.over_time(read_history(workspace.results, result.suite.name), result, view, t)}</div>"
     )
 
 

@@ -156,9 +156,9 @@ class Shown:
         return self.against(first) if first is not None else []
 
     @cached_property
-    def worse_parts(self) -> list[SliceRate]:
-        """Where a contestant is surely worse than on the rest of the suite."""
-        return [one for one in slices.of_result(self.result) if one.worse]
+    def parts(self) -> list[SliceRate]:
+        """What everybody who is complete reaches by language, length and tag."""
+        return slices.of_result(self.result)
 
     @cached_property
     def steps(self) -> list[Step]:

@@ -98,7 +98,7 @@ def _ended(job: Job, shown: Shown | None, free: bool, t: Translator) -> Html:
         reason, remedy = ended_words(job.outcome() or {}, t)
         what = t("test_failed", name=job.id, reason=reason)
         return notice("bad", what, Html(f"{escape(remedy)} {button}"), job.log_tail(), t)
-    if state in ("stopped", "interrupted"):
+    if state in ("stopped", "interrupted") and not again.everybody_answered(job, result):
         what = t("test_stopped" if state == "stopped" else "test_interrupted", name=job.id)
         return notice("warn", what, Html(f"{escape(t('test_kept_answers'))} {button}"))
     if result is not None and not result.complete:

@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import burned
 from qwenlab.ui import (
     again,
     case_view,
@@ -246,8 +245,6 @@ class _Tab:
             return NOTHING
         now.sending = False
         lot, document, saved = keep_many.send(self.lab, self.t, shown.result.suite, cases)
-        sent = {case: sample.id for case, sample in lot.fresh}
-        burned.mark(self.lab.workspace, shown.result.suite.name, sent, document.dataset.path)
         return sending_view.sent(lot, document.dataset.name, saved, self.t)
 
     def keep_it(self, now: View | None, words: str | None) -> tuple[Any, ...]:
@@ -258,15 +255,8 @@ class _Tab:
         if now is None or shown is None or found is None:
             return (gr.skip(),) * 3
         suite = shown.result.suite
-        note = keep(
-            lab,
-            t,
-            found.messages(suite),
-            words or "",
-            keep_many.ORIGIN,
-            f"{suite.name} {found.id}",
-            (suite.name, found.id),
-        )
+        case = (suite.name, found.id)
+        note = keep(lab, t, found.messages(suite), words or "", keep_many.ORIGIN, " ".join(case), case)
         if "notice ok" in note:
             now.keeping = False
             note = Html(note + notice("warn", t("test_burned"), t("test_burned_remedy")))

@@ -66,7 +66,7 @@ def test_a_bad_line_is_named(tmp_path, line, words):
 
 
 def test_a_missing_or_unreadable_file_is_one_clear_error(tmp_path):
-    with pytest.raises(QwenlabError, match="Cannot read"):
+    with pytest.raises(QwenlabError, match="There is no file"):
         score_answers_file(tickets(), tmp_path / "none.jsonl")
     (tmp_path / "b.jsonl").write_bytes(b"\xff")
     with pytest.raises(QwenlabError, match="not UTF-8"):

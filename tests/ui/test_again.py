@@ -72,7 +72,7 @@ def test_only_what_has_open_cases_can_go_on(lab: Lab, folder: Path) -> None:
     assert not again.can_go_on(folder, read(folder).result), "it was not started from the page"
     started(folder, "finished")
     assert again.can_go_on(folder, read(folder).result), "one case ended in an error"
-    whole = run(lab.workspace.results / "whole", base=BASE)
+    whole = run(lab.workspace.results / "whole", base=BASE, tuned=BASE)
     started(whole, "finished")
     assert not again.can_go_on(whole, read(whole).result)
 
@@ -170,6 +170,20 @@ def test_test_that_did_not_end_well_offers_to_go_on(
         page = progress(lab, folder, read(folder), t)
         assert [word for word in wanted if word not in page] == []
         assert 'data-do="go-on"' in page
+
+
+def test_stop_before_the_second_contestant_began_offers_to_go_on(lab: Lab) -> None:
+    folder = lab.workspace.results / "r"
+    runner.run(make_suite(), [ScriptedContestant("base", BASE)], folder)
+    started(folder, "stopped")
+    assert 'data-do="go-on"' in progress(lab, folder, read(folder), EN)
+
+
+def test_stop_after_the_last_answer_stopped_nothing(lab: Lab) -> None:
+    folder = lab.workspace.results / "r"
+    runner.run(make_suite(), [ScriptedContestant(name, BASE) for name in ("base", "tuned")], folder)
+    started(folder, "stopped")
+    assert progress(lab, folder, read(folder), EN) == ""
 
 
 def test_cases_that_ended_in_an_error_can_be_asked_again(lab: Lab, folder: Path) -> None:

@@ -9,6 +9,7 @@ from small_result import BASE, TUNED, make_suite, read, run
 
 from qwenlab.conversations.dataset import DataSet, new_data_set
 from qwenlab.conversations.sample import Sample
+from qwenlab.evals import burned
 from qwenlab.evals.suite import suite_from
 from qwenlab.ui import keep_many, sending_view
 from qwenlab.ui.lab import Lab
@@ -50,6 +51,7 @@ def test_all_are_added_in_one_step_that_one_undo_takes_back(lab: Lab) -> None:
         "from-test-0004",
     ]
     assert [turn.text for turn in on_disk[2].turns] == ["q1", '{"a": 1}']
+    assert [*burned.cases(lab.workspace, suite.name)] == lot.cases
     assert keep_many.look(document, suite, suite.cases).there == ("c1", "c2", "c3", "c5", "c6")
     document.undo()
     assert len(document.samples) == 2

@@ -150,9 +150,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_slice_language": ("language", "语言"),
     "test_slice_length": ("length of the question", "问题长度"),
     "test_slice_tag": ("tag", "标签"),
-    "test_length_short": ("short", "短"),
-    "test_length_middle": ("middle", "中"),
-    "test_length_long": ("long", "长"),
     "test_past": ("This suite over time: {number} results", "此测试集的历次结果：{number} 个"),
     "test_past_measure": ("What is drawn", "显示的指标"),
     "test_past_about": (
@@ -161,7 +158,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "每个点是一个测试对象，竖条为 95% 置信区间，实心点为该次测试的最后一个对象；点击即可打开该结果。"
         "虚线处用例或规则有改动，两侧不宜直接比较。",
     ),
-    "test_past_changed": ("Cases or rules changed here", "用例或规则在此处有改动"),
     "test_past_dot": (
         "{name}: {value} % ({low}–{high}) of {n} cases, {day}",
         "{name}：{n} 例的 {value}%（{low}–{high}），{day}",

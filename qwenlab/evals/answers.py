@@ -44,10 +44,10 @@ class AnswerLog:
             "finish": item.answer.finish,
             "prompt_tokens": item.answer.prompt_tokens,
             "tokens": item.answer.tokens,
-            "seconds": round(item.answer.seconds, 4),
+            "seconds": round(item.answer.seconds, 6),
             "error": item.answer.error,
             "error_zh": item.answer.error_zh,
-            "wall": round(item.wall, 4),
+            "wall": round(item.wall, 6),
         }
         try:
             content = json.dumps(line, ensure_ascii=False).encode("utf-8")

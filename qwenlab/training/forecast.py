@@ -20,8 +20,8 @@ from qwenlab.training.runs import SETTLED, Progress
 from qwenlab.workspace import Workspace
 
 MEASURED_SPEED = {"smollm2-135m": 640.0, "qwen2.5-coder-0.5b": 290.0}
-"""Tokens/s on 2 cores with bf16 instructions, LoRA, recommended settings: of whole runs, which seldom have the machine for
-themselves, so below what docs/benchmarks.md measured of single steps."""
+"""Tokens/s on 2 cores with bf16 instructions, LoRA, recommended settings: of whole runs, which seldom have the machine
+for themselves, so below what docs/benchmarks.md measured of single steps."""
 MEASURED_WORK = 8e10
 """Parameters times tokens/s on that machine, for a model that was not measured."""
 RUNS_LOOKED_AT = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,10 +104,10 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
 
     def fit(name: str, base: dict[str, Any], *typed: Any) -> tuple[Any, ...]:
         values = recipe_form.preset_values(name, lab.model_name())
-        return values, *recipe_form.refilled(fields, typed, base, values)
+        return values, *_changed(recipe_form.refilled(fields, typed, base, values), typed)
 
     def settle(event: gr.EventData, *typed: Any) -> tuple[Any, ...]:
-        return tuple(recipe_form.settled(fields, typed, str((event._data or {}).get("key", ""))))
+        return tuple(_changed(recipe_form.settled(fields, typed, str((event._data or {}).get("key", ""))), typed))
 
     by_name = {field.name: one for field, one in zip(fields, inputs, strict=True)}
     deciding.tell_cost(decides, lab, t, by_name, readers.look)
@@ -118,6 +119,11 @@ def form_part(lab: Lab, queue: Queue, readers: Readers, model: Any, opened: Any,
     listen(expect.submit, settle, t, inputs, inputs)
     listen(model.change, fit, t, [preset, before, *inputs], [before, *inputs])
     return form
+
+
+def _changed(values: Iterable[Any], typed: Sequence[Any]) -> Iterator[Any]:
+    """The values that differ, the others left alone: somebody may be typing there while this is on its way."""
+    return (gr.skip() if value == old else value for value, old in zip(values, typed, strict=True))
 
 
 def _with_data(lab: Lab, recipe: Recipe) -> Recipe:

@@ -35,11 +35,12 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
     visit.shoot("en-data")
 
     # Train: the page says what it takes; start, close the page, open it again, stop, resume
+    # (enough steps that a fast machine has not finished them before the stop)
     visit.open_tab("Train")
     page.get_by_role("button", name="Advanced").click()
-    for label, value in {"Most steps": "12", "Batch size": "2", "Micro-batch": "2"}.items():
+    for label, value in {"Most steps": "40", "Batch size": "2", "Micro-batch": "2"}.items():
         page.get_by_label(label).fill(value)
-    expect(page.get_by_text("12 steps of 2 samples each")).to_be_visible()
+    expect(page.get_by_text("40 steps of 2 samples each")).to_be_visible(timeout=MINUTES)
     expect(page.get_by_text(re.compile("needs about .* GB"))).to_be_visible(timeout=2 * MINUTES)
     visit.shoot("en-train-form")
     page.get_by_role("button", name="Start training").click()

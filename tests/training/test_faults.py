@@ -269,9 +269,13 @@ def test_full_disk_is_told_and_resume_goes_on_once_there_is_room(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits a process's memory this way")
 def test_want_of_memory_is_told_with_the_change_that_helps(session_workspace: Workspace, tmp_path: Path) -> None:
-    turns = [{"from": "user", "value": "Hello. " * 220}, {"from": "assistant", "value": "Good day to you. " * 100}]
+    def turns(number: int) -> list[dict[str, str]]:
+        """They differ from their first word: a common opening would be computed, and kept in memory, only once."""
+        question = {"from": "user", "value": f"{number}. " + "Hello. " * 220}
+        return [question, {"from": "assistant", "value": "Good day to you. " * 100}]
+
     data = tmp_path / "long.json"
-    files.write_json(data, [{"id": str(number), "conversations": turns} for number in range(16)])
+    files.write_json(data, [{"id": str(number), "conversations": turns(number)} for number in range(16)])
     job = runs.create(session_workspace, settings(data, batch_size=8, micro_batch=8))
     start = "import sys; from pathlib import Path; from qwenlab.jobs import Job; from qwenlab.training import runs;"
     start += "runs.start(Job(Path(sys.argv[1])))"

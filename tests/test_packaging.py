@@ -48,7 +48,7 @@ def test_every_module_and_style_sheet_is_in_the_wheel(installed: Path) -> None:
     assert {path for path in wanted if not (installed / path).is_file()} == set()
 
 
-def test_installed_program_has_what_ships_and_keeps_its_work_in_the_home_folder(installed: Path, tmp_path: Path) -> None:
+def test_installed_program_has_what_ships_and_keeps_work_in_the_home_folder(installed: Path, tmp_path: Path) -> None:
     variables = {**os.environ, "PYTHONPATH": str(installed), "HOME": str(tmp_path)}
     variables.pop("QWENLAB_HOME", None)
     command = [sys.executable, "-c", SHOW]

@@ -20,7 +20,7 @@ from qwenlab.models.contestant import Answer, Contestant, Generation, Message
 
 MADE_BY = (
     "kind", "weights", "tokenizer", "template", "ends", "adapter_weights", "trained_weights", "dtype", "engine",
-    "schema",
+    "slots", "schema",
 )  # fmt: skip
 """What of a contestant's description decides its answers; its name and its folders do not."""
 ENGINES = ("torch", "transformers", "peft", "llguidance")

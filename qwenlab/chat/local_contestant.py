@@ -72,6 +72,10 @@ class LocalContestant:
             about |= {"adapter": str(self.adapter), "adapter_weights": trained}
         return about if self.schema is None else about | about_enforced(self.free, self.schema)
 
+    def batches(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
+        """Which prompts are answered together: those with the same opening, of similar length, longest first."""
+        return [batch for _, batch in self._planned(prompts, self._encoded(prompts))]
+
     def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
         """Answer batch by batch; what the prompts of a batch begin with is read once for all batches."""
         encoded = self._encoded(prompts)
@@ -99,7 +103,7 @@ class LocalContestant:
         They depend on nothing but the prompts, and without some of its batches the rest is planned as before: a run
         that goes on gets the same answers, also where numbers are rounded differently in other batches.
         """
-        shares, heads = len(prompts) > 1 and can_share(self.loaded.model), dict[str, tuple[int, ...]]()
+        shares, heads = can_share(self.loaded.model), dict[str, tuple[int, ...]]()
         plans: dict[tuple[int, ...], list[int]] = {}
         for index, messages in enumerate(prompts):
             start: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""Many requests to an endpoint: retries, pauses the server asks for, a limit per minute, and an end that does not wait."""
+"""Many requests to an endpoint: retries, pauses that it asks for, a limit per minute, and an end that does not wait."""
 
 from __future__ import annotations
 

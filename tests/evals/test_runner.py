@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from fakes import ScriptedContestant
-from small_suites import TICKETS, facts, tickets
+from small_suites import TICKETS, facts, tickets, without_times
 
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.compare import compare_passes
@@ -28,26 +28,6 @@ def right(name="tuned", **options):
 
 def fenced(name="base", **options):
     return ScriptedContestant(name, {q: f"```json\n{a}\n```" for q, a in EXPECTED.items()}, **options)
-
-
-def without_times(folder):
-    """All JSON of a result folder with what depends on the clock taken out."""
-    clock = {"tokens_per_s", "answer_seconds", "wall"}
-
-    def stripped(value):
-        if isinstance(value, dict):
-            return {key: stripped(item) for key, item in value.items() if key not in clock}
-        return [stripped(item) for item in value] if isinstance(value, list) else value
-
-    found = {}
-    for path in sorted(folder.rglob("*.json*")):
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".jsonl":
-            content = sorted((json.loads(line) for line in text.splitlines()), key=lambda line: line["case"])
-        else:
-            content = json.loads(text)
-        found[str(path.relative_to(folder))] = stripped(content)
-    return found
 
 
 def test_a_run_writes_answers_scores_and_verdicts(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab import files
+from qwenlab.commands import test_running
 from qwenlab.commands.console import BELOW, DONE, FAILED, Console
 from qwenlab.commands.models import ensure
 from qwenlab.conversations.dataset import DataSet
@@ -63,6 +64,7 @@ def add_verbs(verbs: Any) -> None:
         help="also write a report, by its ending: .html, .md, .csv, .xml (JUnit) or .json; several times",
     )
     testing.add_argument("-o", "--output", type=Path, help="result folder; naming an old one goes on with it")
+    test_running.add_flags(testing)
     testing.set_defaults(run=test)
     scoring = verbs.add_parser("score", help="score saved answers without a model")
     scoring.add_argument("suite", help="a suite's name, folder or file")
@@ -75,6 +77,7 @@ def add_verbs(verbs: Any) -> None:
 def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Ask every contestant every case, print the scoreboard and the verdicts."""
     suite = load_suite(find_suite(workspace, chosen.suite)).only(chosen.language, chosen.tag, chosen.limit)
+    suite = test_running.repeated(suite, chosen)
     specs = parse_specs(chosen.contestants)
     asked = _gates(chosen, [name for name, _ in specs])
     for path in chosen.reports:
@@ -85,8 +88,10 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     folder = chosen.output or (console.job.folder if console.job else files.new_folder(workspace.results, suite.name))
     trained = [*chosen.trained_on, *training_data(workspace, [spec for _, spec in specs])]
     deciding = selection.used(suite, runs_of(workspace, [spec for _, spec in specs]))
-    found = run_contestants(workspace, suite, specs, folder, trained, console, deciding)
-    rows = [one.row(size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
+    running = test_running.Running.of(chosen, workspace)
+    running.preflight(suite, console)
+    found = run_contestants(workspace, suite, specs, folder, trained, console, deciding, running)
+    rows = [one.row(_size(workspace, dict(specs), one)) for one in found.contestants]
     lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
     for one in found.contestants:
         counted = [score for score in one.scores if score.case_id not in found.leaked]
@@ -96,6 +101,7 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
             "choose the checkpoint."
         )
+    lines += test_running.sentences(found)
     asked_gates.remember(folder, asked)
     findings = gather(found, results=workspace.results)
     lines += [gates.sentence(gate, "en") for gate in findings.gates]
@@ -150,12 +156,14 @@ def run_contestants(
     trained_on: Sequence[Path],
     console: Console,
     deciding: Collection[str] = (),
+    running: test_running.Running = test_running.PLAIN,
 ) -> Result:
     """Run each contestant in turn into one result folder; a base stays loaded while its adapters answer.
 
     Args:
         trained_on: data sets to look for the cases in.
         deciding: ids of cases that chose a contestant's checkpoint; like those they are kept out of the headline.
+        running: how endpoints are asked, where known answers are, and whether the schema is enforced as well.
 
     Raises:
         QwenlabError: when a contestant cannot be loaded.
@@ -177,12 +185,14 @@ def run_contestants(
         if base != last_base:
             pool.unload()  # one base in memory at a time
         last_base = base
-        contestant = contestants.make(workspace, pool, name, spec)
+        contestant = contestants.make(workspace, pool, name, spec, pace=running.pace)
+        asked = running.ways(suite, contestant)
         try:
-            result = runner.run(suite, [contestant], folder, _shown(console, at, len(specs)), stop, leaked)
+            result = runner.run(suite, asked, folder, _shown(console, at, len(specs)), stop, leaked, running.cache)
         finally:
-            contestant.close()
-        del contestant  # its base must be free before the next one loads
+            for one in asked:
+                one.close()
+        del contestant, asked, one  # its base must be free before the next one loads
         if stop():
             break
     pool.unload()
@@ -201,11 +211,12 @@ def _shown(console: Console, at: int, contestants: int) -> Callable[[runner.Prog
     def show(progress: runner.Progress) -> None:
         console.progress(
             f"testing {progress.contestant}",
-            (at + progress.done / max(1, progress.total)) / contestants,
+            (at + (progress.index + progress.done / max(1, progress.total)) / progress.contestants) / contestants,
             seconds_left=progress.seconds_left,
             contestant=progress.contestant,
             done=progress.done,
             total=progress.total,
+            cached=progress.cached,
         )
 
     return show
@@ -246,6 +257,12 @@ def _run_holding(workspace: Workspace, path: Path) -> str:
     """The run whose folder holds the path, as a checkpoint's or that of a fully trained model; "" for none."""
     home, there = workspace.runs.resolve(), path.expanduser().resolve()
     return there.relative_to(home).parts[0] if home in there.parents else ""
+
+
+def _size(workspace: Workspace, specs: dict[str, str], one: ContestantResult) -> int | None:
+    """What a contestant of a result takes on disk; None where this call does not name it."""
+    spec = specs.get(one.enforced_for or one.name)
+    return None if spec is None else size_of(workspace, spec)
 
 
 def size_of(workspace: Workspace, spec: str) -> int | None:

@@ -143,7 +143,8 @@ def _pairs(
                 "请先让两者都答完整个测试集。",
             ),
         )
-    return [(case, score, right[case]) for case, score in left.items() if case not in leaked]
+    pairs = [(case, score, right[case]) for case, score in left.items() if case not in leaked]
+    return [pair for pair in pairs if not pair[1].unjudged and not pair[2].unjudged]
 
 
 def _grouped(differences: Mapping[str, float], groups: Mapping[str, str]) -> list[list[float]]:

@@ -39,8 +39,8 @@ class Findings:
 
     @cached_property
     def contestants(self) -> list[ContestantResult]:
-        """Those that were asked every case; what the others reached cannot be compared."""
-        return [one for one in self.result.contestants if one.complete]
+        """Those that were asked every case and answered freely; what the others reached cannot be compared."""
+        return [one for one in self.result.contestants if one.complete and not one.enforced_for]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

@@ -152,7 +152,7 @@ def judge(result: Result) -> list[AnyGate]:
     """
     if not result.contestants:
         return []
-    first, last = result.contestants[0], result.contestants[-1].name
+    first, last = result.contestants[0], result.judged.name
     own = [replace(one, contestant=last) for one in of_suite(result.suite.thresholds)]
     asked = {(one.contestant, one.measure, one.least is None): one for one in (*own, *remembered(result.folder))}
     complete = {one.name: one for one in result.contestants if one.complete}

@@ -9,8 +9,11 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import repeats
 from qwenlab.evals.answers import Answered, AnswerLog, score_answers
 from qwenlab.evals.compare import Verdict, compare_fields, compare_passes
+from qwenlab.evals.format_split import FormatSplit, split
+from qwenlab.evals.repeats import Repeats
 from qwenlab.evals.report import Row, Summary, summarize
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Suite, suite_from
@@ -30,6 +33,10 @@ class ContestantResult:
         complete: whether it was asked every case.
         tokens_per_s: generated tokens by wall seconds of answering; None when nothing was generated.
         seconds: wall time of answering.
+        rounds: where each case was asked several times, the scores of all first answers, of all second ones, and so
+            on; `answers` and `scores` are of the first, and the rates of the summary are means over all. Else empty.
+        repeats: what the repeated answers say together; None where there is one answer a case, or it is not complete.
+        cached: answers that were taken from the cache; no speed is measured on them.
     """
 
     name: str
@@ -40,6 +47,14 @@ class ContestantResult:
     complete: bool
     tokens_per_s: float | None
     seconds: float
+    rounds: tuple[list[CaseScore], ...] = ()
+    repeats: Repeats | None = None
+    cached: int = 0
+
+    @property
+    def enforced_for(self) -> str:
+        """The contestant that answers here with the schema enforced; "" where none is."""
+        return self.describe.get("enforced_for", "")
 
     def row(self, size: int | None = None) -> Row:
         """This contestant on a scoreboard; `size` in bytes on disk, where known."""
@@ -54,7 +69,17 @@ class ContestantResult:
             "tokens_per_s": self.tokens_per_s,
             "answer_seconds": round(self.seconds, 3),
             "describe": self.describe,
+            **({"cached": self.cached} if self.cached else {}),
+            **({"repeats": self.repeats.to_json()} if self.repeats else {}),
         }
+
+    def cases_json(self) -> list[dict[str, Any]]:
+        """Plain values of every score, with what its repeats say."""
+        known = self.repeats.cases if self.repeats else {}
+        return [
+            {**score.to_json(), **({"repeats": vars(known[score.case_id])} if score.case_id in known else {})}
+            for score in self.scores
+        ]
 
 
 @dataclass(frozen=True)
@@ -97,12 +122,27 @@ class Result:
         for other in complete:
             if other.name == first.name or not first.complete:
                 continue
-            names = (first.name, other.name)
-            groups = self.suite.groups
+            names, groups = (first.name, other.name), self.suite.groups
+            if len(first.rounds) == len(other.rounds) > 1:
+                found += repeats.verdicts(first.rounds, other.rounds, names, self.suite, self.leaked)
+                continue
             found.append(compare_passes(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
             if self.suite.is_json:
                 found.append(compare_fields(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
         return found
+
+    @property
+    def splits(self) -> list[FormatSplit]:
+        """Of every contestant that also answered with the schema enforced: what of its error is format."""
+        complete = {one.name: one for one in self.contestants if one.complete}
+        pairs = [(complete[two.enforced_for], two) for two in complete.values() if two.enforced_for in complete]
+        return [split((one.name, two.name), one.scores, two.scores, self.leaked) for one, two in pairs]
+
+    @property
+    def judged(self) -> ContestantResult:
+        """The last contestant that answers freely: the one a suite's thresholds are for."""
+        free = [one for one in self.contestants if not one.enforced_for]
+        return (free or self.contestants)[-1]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: suite, contestants and verdicts."""
@@ -113,6 +153,7 @@ class Result:
             "leaked": sorted(self.leaked),
             "contestants": [contestant.to_json() for contestant in self.contestants],
             "verdicts": [verdict.to_json() for verdict in self.verdicts()],
+            **({"format_content": [one.to_json() for one in self.splits]} if self.splits else {}),
         }
 
 
@@ -182,7 +223,7 @@ def remember_leaks(folder: Path, leaked: Collection[str]) -> None:
 def write_scores(folder: Path, name: str) -> None:
     """Write scores.json and summary.json of one contestant."""
     found = load_result(folder).contestant(name)
-    files.write_json(folder / name / SCORES, {"cases": [score.to_json() for score in found.scores]})
+    files.write_json(folder / name / SCORES, {"cases": found.cases_json()})
     files.write_json(folder / name / SUMMARY, found.to_json())
 
 
@@ -195,20 +236,26 @@ def write_result(folder: Path) -> Result:
 
 def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Collection[str]) -> ContestantResult:
     lines = AnswerLog(folder / ANSWERS).read()
-    answers = {line.case: line for line in lines if line.answer.finish != "stopped"}
-    complete = all(case.id in answers for case in suite.cases) or (folder / SCORES).exists()
-    scores = score_answers(suite, answers.values())
-    if not complete:
-        scores = [score for score in scores if score.case_id in answers]
-    tokens = sum(line.answer.tokens for line in lines)
-    seconds = sum(line.wall for line in lines)
+    given: list[dict[str, Answered]] = [{} for _ in range(suite.generation.repeats)]
+    for line in lines:
+        if line.answer.finish != "stopped" and line.repeat < len(given):
+            given[line.repeat][line.case] = line
+    complete = all(case.id in answers for answers in given for case in suite.cases) or (folder / SCORES).exists()
+    rounds = [score_answers(suite, answers.values()) for answers in given]
+    scores = rounds[0] if complete else [score for score in rounds[0] if score.case_id in given[0]]
+    repeated = complete and len(rounds) > 1
+    fresh = [line for line in lines if not line.cached]
+    tokens, seconds = sum(line.answer.tokens for line in fresh), sum(line.wall for line in fresh)
     return ContestantResult(
         name=about["name"],
         describe=about["describe"],
-        answers=answers,
+        answers=given[0],
         scores=scores,
-        summary=summarize(scores, leaked),
+        summary=repeats.summary(rounds, leaked) if repeated else summarize(scores, leaked),
         complete=complete,
         tokens_per_s=tokens / seconds if tokens and seconds > 0 else None,
         seconds=seconds,
+        rounds=tuple(rounds) if repeated else (),
+        repeats=repeats.of_rounds(suite, rounds, given, leaked) if repeated else None,
+        cached=len(lines) - len(fresh),
     )

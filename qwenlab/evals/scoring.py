@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenlab.conversations import patterns
@@ -32,6 +32,8 @@ class CaseScore:
         passed: usable and document_exact.
         errored: there is no answer to judge (an error, or the case was not answered). It counts as failed and
             is shown as an error, not as a wrong answer.
+        unjudged: the judging failed, so that nobody knows whether the answer is right. It is kept out of every rate
+            and counted apart.
         flags: see `words.FLAG`.
     """
 
@@ -47,6 +49,7 @@ class CaseScore:
     passed: bool
     errored: bool = False
     flags: tuple[str, ...] = ()
+    unjudged: bool = False
 
     @property
     def cost(self) -> float:
@@ -60,7 +63,7 @@ class CaseScore:
     @property
     def parsed(self) -> bool:
         """Whether the content could be read without repair."""
-        return not self.errored and self.rung in (None, "strict", "fenced", "extracted")
+        return not self.errored and not self.unjudged and self.rung in (None, "strict", "fenced", "extracted")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `--json` and scores.json; explanations in English."""
@@ -80,17 +83,23 @@ class CaseScore:
             "passed": self.passed,
             "errored": self.errored,
             "flags": list(self.flags),
+            **({"unjudged": True} if self.unjudged else {}),
         }
 
 
 def score_answer(suite: Suite, case: Case, text: str, finish: Finish = "stop") -> CaseScore:
     """Score the raw text of an answer to `case`.
 
-    The content of strict, fenced and extracted values is scored; what only a repair library could read is not.
+    The content of strict, fenced and extracted values is scored; what only a repair library could read is not. Where
+    judging itself fails, that is no fault of the answer: see `CaseScore.unjudged`.
     """
     if finish in ("error", "context"):
         return _without_answer(suite, case, "error")
-    return _score_json(suite, case, text, finish) if suite.as_json(case) else _score_text(case, text, finish)
+    try:
+        return _score_json(suite, case, text, finish) if suite.as_json(case) else _score_text(case, text, finish)
+    except Exception:  # a rule, a pattern or a schema of the suite: whatever it raises, the other cases go on
+        failed = _without_answer(suite, case, "grader_failed")
+        return replace(failed, errored=False, unjudged=True, fields=())
 
 
 def not_answered(suite: Suite, case: Case) -> CaseScore:

@@ -119,7 +119,7 @@ def slice_rates(
         groups: case id -> group; cases of one group are not taken for independent ones.
         leaked: ids of cases that count nowhere.
     """
-    counted = {score.case_id: score for score in scores if score.case_id not in leaked}
+    counted = {score.case_id: score for score in scores if not score.unjudged and score.case_id not in leaked}
     parts = []
     for one in found:
         inside = [score for case, score in counted.items() if case in one.cases]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -28,12 +29,17 @@ class _Strict(BaseModel):
 
 
 class GenerationSettings(_Strict):
-    """How the contestants decode; the defaults are greedy."""
+    """How the contestants decode; the defaults are greedy.
+
+    Attributes:
+        repeats: answers to each case, the first with `seed`, the next with `seed` + 1, and so on.
+    """
 
     max_new_tokens: int = Field(default=256, ge=1, le=32768)
     temperature: float = Field(default=0.0, ge=0, le=5)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+    repeats: int = Field(default=1, ge=1, le=100)
 
 
 class Thresholds(_Strict):
@@ -153,9 +159,10 @@ class Suite(_Strict):
         """Case id -> group, for the cases that have one."""
         return {case.id: case.group for case in self.cases if case.group}
 
-    def settings(self) -> Generation:
-        """The generation settings as a contestant takes them."""
-        return Generation(**self.generation.model_dump())
+    def settings(self, repeat: int = 0) -> Generation:
+        """The generation settings as a contestant takes them, for the first answer or a repeated one (from 0)."""
+        found = Generation(**self.generation.model_dump(exclude={"repeats"}))
+        return replace(found, seed=found.seed + repeat)
 
     def to_json(self) -> dict[str, Any]:
         """The resolved suite: everything inline, as `Suite.model_validate` reads it back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,36 @@ def test_batches_say_what_the_model_says_when_asked_one_by_one(smollm2: Path) ->
         said = shared.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
         alone = shared.tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
         assert found[index].text == alone
+
+
+def test_enforced_contestant_shares_the_weights_and_fits_the_schema(
+    smollm2: Path, random_adapter: Path, pool: ModelPool
+) -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    schema["additionalProperties"] = False
+    free = LocalContestant("tuned", pool.get(smollm2), random_adapter)
+    forced = free.enforced(schema)
+    assert forced.loaded is free.loaded
+    assert (forced.name, forced.describe()["enforced_for"]) == ("tuned (enforced)", "tuned")
+    assert {**free.describe(), **forced.describe()} == forced.describe(), "the same weights otherwise"
+    for _, answer in forced.answer(QUESTIONS, Generation(max_new_tokens=40)):
+        assert answer.finish == "length" or set(json.loads(answer.text)) == {"a"}
+
+
+def test_batches_are_planned_alike_without_some_of_them(smollm2: Path, pool: ModelPool) -> None:
+    contestant = LocalContestant("base", pool.get(smollm2))
+    system = [Message(role="system", content="You are a patient clerk of a shop that sells kettles and cups.")]
+    prompts = [
+        [*(system if number % 3 else []), Message(role="user", content="word " * (number % 17))] for number in range(60)
+    ]
+    batches = contestant.batches(prompts)
+    assert sorted(at for batch in batches for at in batch) == list(range(60))
+    for left_out in range(len(batches)):
+        rest = [at for number, batch in enumerate(batches) if number != left_out for at in batch]
+        again = contestant.batches([prompts[at] for at in rest])
+        assert [[rest[at] for at in batch] for batch in again] == [
+            batch for number, batch in enumerate(batches) if number != left_out
+        ]
 
 
 def test_columns_stream_together_and_say_what_each_says_alone(smollm2: Path, random_adapter: Path) -> None:

@@ -16,7 +16,9 @@ from qwenlab.errors import QwenlabError
 from qwenlab.evals import answers, asked_gates, cost, gates, leaks, report, reports, runner, selection
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.findings import Findings, gather
+from qwenlab.evals.remarks import remarks
 from qwenlab.evals.result import ContestantResult, Result
+from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Suite, find_suite, load_suite
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
@@ -101,7 +103,9 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
             "choose the checkpoint."
         )
-    lines += test_running.sentences(found)
+    lines += remarks(found, "en")
+    if any(one.cached for one in found.contestants):
+        lines.append("--fresh asks every case anew.")
     asked_gates.remember(folder, asked)
     findings = gather(found, results=workspace.results)
     lines += [gates.sentence(gate, "en") for gate in findings.gates]
@@ -122,12 +126,16 @@ def _gates(chosen: argparse.Namespace, names: Sequence[str]) -> list[asked_gates
 
 
 def _exit_code(findings: Findings, asked: Collection[str], console: Console) -> int:
-    """Could not run when a contestant was not asked every case or gave no answer at all; else what the gates say."""
+    """Could not run when a contestant was not asked every case, gave no answer at all, or none that could be judged;
+    else what the gates say."""
     contestants = [one for one in findings.result.contestants if one.name in asked]
     silent = [one for one in contestants if one.complete and one.summary.n and one.summary.errors == one.summary.n]
     for one in silent:
         console.say(f"Error: {one.name} gave no answer to any case. {first_error(one)}")
-    if silent or len(contestants) < len(asked) or not all(one.complete for one in contestants):
+    mute = [one for one in contestants if one.complete and one.summary.unjudged and not one.summary.n]
+    for one in mute:
+        console.say(f"Error: no answer of {one.name} could be judged. {remarks(findings.result, 'en')[0]}")
+    if silent or mute or len(contestants) < len(asked) or not all(one.complete for one in contestants):
         return FAILED
     missed = [gate for gate in findings.gates if not gate.passed]
     if console.machine:
@@ -286,11 +294,19 @@ def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     scores = answers.score_answers_file(suite, chosen.answers)
     summary = report.summarize(scores)
     cases = [one.to_json() for one in scores]
-    lines = [f"{one.case_id}: {'passed' if one.passed else 'failed'} ({one.rung or 'text'})" for one in scores]
+    lines = [f"{one.case_id}: {_state(one)}" for one in scores]
     lines += ["", report.scoreboard([report.Row(chosen.answers.stem, summary)])]
     lines.append(cost.sentence(chosen.answers.stem, cost.costs(scores), "en"))
     judged = gates.gates(summary, suite.thresholds, chosen.answers.stem)
     lines += [gates.sentence(gate, "en") for gate in judged]
     value = {"suite": suite.name, "summary": summary.to_json(), "gates": [gate.to_json() for gate in judged]}
     console.result({**value, "cases": cases}, "\n".join(lines))
+    if summary.unjudged and not summary.n:
+        return FAILED
     return DONE if all(gate.passed for gate in judged) else BELOW
+
+
+def _state(score: CaseScore) -> str:
+    if score.unjudged:
+        return f"could not be judged: {score.unjudged.en}"
+    return f"{'passed' if score.passed else 'failed'} ({score.rung or 'text'})"

@@ -9,9 +9,7 @@ from typing import Any
 from qwenlab.chat.endpoint_pace import CONCURRENT, RETRIES, SILENCE_SECONDS, Pace
 from qwenlab.commands.console import Console
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import format_split, repeats
 from qwenlab.evals.answer_cache import AnswerCache
-from qwenlab.evals.result import Result
 from qwenlab.evals.suite import Suite
 from qwenlab.models.contestant import Contestant, Enforceable
 from qwenlab.workspace import Workspace
@@ -118,23 +116,6 @@ class Running:
 
 
 PLAIN = Running()
-
-
-def sentences(found: Result) -> list[str]:
-    """What repeats and the enforced answers say, and how many answers were known already."""
-    lines = [repeats.sentence(one.name, one.repeats, "en") for one in found.contestants if one.repeats]
-    lines += [format_split.sentence(one, "en") for one in found.splits]
-    lines += [
-        f"{one.name}: {one.cached} answers are from the cache; --fresh asks again."
-        for one in found.contestants
-        if one.cached
-    ]
-    unjudged = {one.name: one.summary.unjudged for one in found.contestants if one.summary.unjudged}
-    lines += [
-        f"{name}: {number} answers could not be judged, because a rule or the schema failed; they are in no rate."
-        for name, number in unjudged.items()
-    ]
-    return lines
 
 
 def _within(flag: str, value: float, least: float, most: float) -> None:

@@ -35,6 +35,8 @@ def of_form(score: CaseScore, answered: Answered | None, language: Language) -> 
     reasons = [
         _sentence(describe_flag(flag, language), language) for flag in score.flags if flag not in _NAMED_ELSEWHERE
     ]
+    if score.unjudged:
+        reasons.append(getattr(score.unjudged, language))
     # A wrong value is explained as one: that the schema refuses it too adds nothing.
     wrong = {one.pointer for one in score.fields if not one.ok}
     reasons += [

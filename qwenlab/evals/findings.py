@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from qwenlab.evals import gates, history, slices, steps
 from qwenlab.evals.compare import Verdict
@@ -19,8 +19,8 @@ from qwenlab.evals.slices import SliceRate
 from qwenlab.evals.steps import Step
 from qwenlab.evals.words import Language
 
-Change = Literal["broken", "fixed", "failed", "passed"]
-CHANGES: tuple[Change, ...] = ("broken", "fixed", "failed", "passed")
+Change = Literal["broken", "fixed", "failed", "unjudged", "passed"]
+CHANGES: tuple[Change, ...] = get_args(Change)
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,20 @@ class Findings:
 
     @cached_property
     def changes(self) -> dict[str, Change]:
-        """Case id -> how the last contestant does against the first; alone, whether it passes."""
+        """Case id -> how the last contestant does against the first; alone, whether it passes.
+
+        Asked several times, a case passes where every answer does.
+        """
         if not self.contestants:
             return {}
-        first, last = self.scores[self.contestants[0].name], self.scores[self.contestants[-1].name]
-        names: dict[tuple[bool, bool], Change] = {
+        first, last = self.contestants[0].right, self.contestants[-1].right
+        names: dict[tuple[bool | None, bool | None], Change] = {
             (True, False): "broken",
             (False, True): "fixed",
             (False, False): "failed",
             (True, True): "passed",
         }
-        return {case.id: names[first[case.id].passed, last[case.id].passed] for case in self.result.suite.cases}
+        return {case.id: names.get((first[case.id], last[case.id]), "unjudged") for case in self.result.suite.cases}
 
     @cached_property
     def steps(self) -> list[Step]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from qwenlab.evals.scoring import CaseScore
+from qwenlab.evals.compare import Rounds
 from qwenlab.evals.words import Language
 
 
@@ -16,7 +18,8 @@ class FormatSplit:
 
     Attributes:
         name, enforced: the two. n: cases that both answered; leaked ones and errors are left out.
-        right: passed freely. format: failed freely, right once enforced. content: wrong both ways.
+        right: passed freely, with every answer to them. format: failed freely, right once enforced. content: wrong both
+            ways.
         lost: of those right freely, wrong once enforced.
         fields_free, fields_enforced: field accuracy over the n cases.
     """
@@ -36,32 +39,35 @@ class FormatSplit:
         return {**asdict(self), "sentence": sentence(self, "en")}
 
 
-def split(
-    names: tuple[str, str], free: Sequence[CaseScore], forced: Sequence[CaseScore], leaked: Collection[str] = ()
-) -> FormatSplit:
+def split(names: tuple[str, str], free: Rounds, forced: Rounds, leaked: Collection[str] = ()) -> FormatSplit:
     """Compare the answers of one contestant given freely and under the schema.
 
     Args:
         names: of the free and of the enforced contestant.
     """
-    other = {score.case_id: score for score in forced}
+    other = {scores[0].case_id: scores for scores in zip(*forced, strict=True)}
     pairs = [
-        (one, other[one.case_id])
-        for one in free
-        if one.case_id in other and one.case_id not in leaked and one.rung is not None
+        (scores, other[case])
+        for scores in zip(*free, strict=True)
+        if (case := scores[0].case_id) in other and case not in leaked and scores[0].rung is not None
     ]
-    pairs = [pair for pair in pairs if not any(score.errored or score.unjudged for score in pair)]
-    n = len(pairs)
+    pairs = [pair for pair in pairs if not any(score.errored or score.unjudged for side in pair for score in side)]
+    right = Counter((all(one.passed for one in before), all(one.passed for one in after)) for before, after in pairs)
     return FormatSplit(
         *names,
-        n=n,
-        right=sum(one.passed for one, _ in pairs),
-        format=sum(not one.passed and two.passed for one, two in pairs),
-        content=sum(not one.passed and not two.passed for one, two in pairs),
-        lost=sum(one.passed and not two.passed for one, two in pairs),
-        fields_free=sum(one.field_accuracy for one, _ in pairs) / n if n else 0.0,
-        fields_enforced=sum(two.field_accuracy for _, two in pairs) / n if n else 0.0,
+        n=len(pairs),
+        right=right[True, True] + right[True, False],
+        format=right[False, True],
+        content=right[False, False],
+        lost=right[True, False],
+        fields_free=_mean(score.field_accuracy for before, _ in pairs for score in before),
+        fields_enforced=_mean(score.field_accuracy for _, after in pairs for score in after),
     )
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return math.fsum(found) / len(found) if found else 0.0
 
 
 def sentence(found: FormatSplit, language: Language) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenlab.evals.asked_gates import Asked, of_suite, remembered
-from qwenlab.evals.compare import FEWEST, PassMeasure, Verdict, compare_fields, compare_passes
+from qwenlab.evals.compare import FEWEST, Measure, Verdict
 from qwenlab.evals.rates import Z95, Rate
 from qwenlab.evals.report import Summary
 from qwenlab.evals.result import Result
@@ -164,21 +164,13 @@ def judge(result: Result) -> list[AnyGate]:
         if one.least is not None:
             found.append(_reached(one, contestant.summary, contestant.name))
         elif first.complete and contestant.name != first.name:
-            found.append(NoLoss(_verdict(one.measure, result, contestant.name), one.margin))
+            measure: Measure = one.measure  # type: ignore[assignment]  # `asked_gates` let no other through
+            found.append(NoLoss(result.verdict(first, contestant, measure), one.margin))
     return found
 
 
 def _reached(asked: Asked, summary: Summary, name: str) -> Gate:
     return Gate(name, asked.measure, asked.least or 0.0, summary.rates.get(asked.measure), summary.errors)
-
-
-def _verdict(measure: str, result: Result, name: str) -> Verdict:
-    first, other = result.contestants[0], result.contestant(name)
-    names, groups, leaked = (first.name, name), result.suite.groups, result.leaked
-    if measure == "field_accuracy":
-        return compare_fields(first.scores, other.scores, names, groups, leaked)
-    passes: PassMeasure = measure  # type: ignore[assignment]  # `_parts` let no other through
-    return compare_passes(first.scores, other.scores, names, passes, groups, leaked)
 
 
 # --- in words --------------------------------------------------------------------------------------------

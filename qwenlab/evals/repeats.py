@@ -14,16 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenlab.evals.answers import Answered
-from qwenlab.evals.compare import Verdict, compare_fields, compare_passes
+from qwenlab.evals.compare import Rounds
 from qwenlab.evals.json_ladder import classify
 from qwenlab.evals.rates import Rate, rate, wilson
 from qwenlab.evals.report import Summary, summarize
-from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite_model import Suite
 from qwenlab.evals.words import Language
-
-Rounds = Sequence[Sequence[CaseScore]]
-"""Scores of the first answer to every case, of the second, and so on; each in the order of the suite."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Repeats:
     """All answers of one contestant, leaked cases left out of the rates.
 
     Attributes:
-        n: answers to each case. errors: answers that failed, of all.
+        n: answers to each case. errors, unjudged: answers that failed, and those whose judging failed, of all.
         cases: case id -> its answers.
         pass_at_1: mean over cases of the share of answers that pass: what one answer is worth.
         pass_all: share of cases all of whose answers pass (pass^n): what can be relied on.
@@ -54,6 +50,7 @@ class Repeats:
 
     n: int
     errors: int
+    unjudged: int
     cases: dict[str, CaseRepeats]
     pass_at_1: Rate | None
     pass_all: Rate | None
@@ -65,6 +62,7 @@ class Repeats:
         return {
             "n": self.n,
             "errors": self.errors,
+            "unjudged": self.unjudged,
             **{name: found and found.value for name, found in rates.items()},
             "intervals": {name: found and [found.low, found.high] for name, found in rates.items()},
         }
@@ -75,18 +73,17 @@ def of_rounds(
 ) -> Repeats:
     """What the repeated answers say together; `answers` holds those of each round by case."""
     cases: dict[str, CaseRepeats] = {}
-    errors = 0
     for scores in zip(*rounds, strict=True):
         case = scores[0].case_id
         given = [one[case].answer.text for one, score in zip(answers, scores, strict=True) if not score.errored]
         as_json = scores[0].rung is not None
         judged = [score for score in scores if not score.unjudged]
-        errors += sum(score.errored for score in scores)
         cases[case] = CaseRepeats(len(judged), sum(score.passed for score in judged), _agreement(given, as_json))
     counted = [found for case, found in cases.items() if case not in leaked and found.n]
     return Repeats(
         n=suite.generation.repeats,
-        errors=errors,
+        errors=sum(score.errored for scores in rounds for score in scores),
+        unjudged=sum(score.unjudged is not None for scores in rounds for score in scores),
         cases=cases,
         pass_at_1=rate(found.passed / found.n for found in counted),
         pass_all=rate(found.passed == found.n for found in counted),
@@ -130,36 +127,6 @@ def _mean(rates: Sequence[Rate | None]) -> Rate | None:
         return None
     value, n = math.fsum(one.value for one in known) / len(known), max(one.n for one in known)
     return Rate(value, n, *wilson(value * n, n))
-
-
-def verdicts(
-    base: Rounds, other: Rounds, names: tuple[str, str], suite: Suite, leaked: Collection[str]
-) -> list[Verdict]:
-    """Compare all answers in pairs, those to one case (or group of cases) kept together as one piece of evidence."""
-    groups = {
-        _id(case.id, number): case.group or f"case {case.id}" for case in suite.cases for number in range(len(base))
-    }
-    out = {_id(case, number) for case in leaked for number in range(len(base))}
-    left, right = ([_numbered(score, at) for at, scores in enumerate(one) for score in scores] for one in (base, other))
-    found = [compare_passes(left, right, names, groups=groups, leaked=out)]
-    if suite.is_json:
-        found.append(compare_fields(left, right, names, groups=groups, leaked=out))
-    return [_in_cases(verdict, len(base)) for verdict in found]
-
-
-def _in_cases(verdict: Verdict, repeats: int) -> Verdict:
-    """How many more cases would tell, not answers."""
-    if verdict.cases_needed is None:
-        return verdict
-    return replace(verdict, cases_needed=math.ceil(verdict.cases_needed / repeats))
-
-
-def _numbered(score: CaseScore, number: int) -> CaseScore:
-    return replace(score, case_id=_id(score.case_id, number))
-
-
-def _id(case: str, number: int) -> str:
-    return f"{case}\0{number}"
 
 
 def sentence(name: str, found: Repeats, language: Language) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import repeats
 from qwenlab.evals.answers import Answered, AnswerLog, score_answers
-from qwenlab.evals.compare import Verdict, compare_fields, compare_passes
+from qwenlab.evals.compare import Measure, Verdict, compare_rounds
 from qwenlab.evals.format_split import FormatSplit, split
 from qwenlab.evals.repeats import Repeats
 from qwenlab.evals.report import Row, Summary, summarize
@@ -33,10 +34,10 @@ class ContestantResult:
         complete: whether it was asked every case.
         tokens_per_s: generated tokens by wall seconds of answering; None when nothing was generated.
         seconds: wall time of answering.
-        rounds: where each case was asked several times, the scores of all first answers, of all second ones, and so
-            on; `answers` and `scores` are of the first, and the rates of the summary are means over all. Else empty.
+        rounds: the scores of all first answers, of all second ones, and so on; `answers` and `scores` are of the first,
+            and the rates of the summary are means over all. Only the first while it is not complete.
         repeats: what the repeated answers say together; None where there is one answer a case, or it is not complete.
-        cached: answers that were taken from the cache; no speed is measured on them.
+        cached, fresh: answers that were taken from the cache, on which no speed is measured, and those asked anew.
     """
 
     name: str
@@ -47,14 +48,24 @@ class ContestantResult:
     complete: bool
     tokens_per_s: float | None
     seconds: float
-    rounds: tuple[list[CaseScore], ...] = ()
+    rounds: tuple[list[CaseScore], ...]
     repeats: Repeats | None = None
     cached: int = 0
+    fresh: int = 0
 
     @property
     def enforced_for(self) -> str:
         """The contestant that answers here with the schema enforced; "" where none is."""
         return self.describe.get("enforced_for", "")
+
+    @cached_property
+    def right(self) -> dict[str, bool | None]:
+        """Case id -> whether every answer to it passes; None where none fails, but one could not be judged."""
+        found: dict[str, bool | None] = {}
+        for scores in zip(*self.rounds, strict=True):
+            failed = any(not score.passed and not score.unjudged for score in scores)
+            found[scores[0].case_id] = False if failed else None if any(score.unjudged for score in scores) else True
+        return found
 
     def row(self, size: int | None = None) -> Row:
         """This contestant on a scoreboard; `size` in bytes on disk, where known."""
@@ -96,6 +107,11 @@ class Result:
         """Whether every contestant was asked every case."""
         return all(contestant.complete for contestant in self.contestants)
 
+    @property
+    def compared(self) -> tuple[Measure, ...]:
+        """The measures by which two contestants are compared."""
+        return ("passed", "field_accuracy") if self.suite.is_json else ("passed",)
+
     def contestant(self, name: str) -> ContestantResult:
         """The contestant of that name.
 
@@ -113,30 +129,28 @@ class Result:
         )
 
     def verdicts(self, base: str | None = None) -> list[Verdict]:
-        """Every other complete contestant against `base` (default: the first): passed, then field accuracy."""
-        complete = [contestant for contestant in self.contestants if contestant.complete]
-        if not complete:
+        """Every other complete contestant against `base`: passed, then field accuracy.
+
+        Without a base, all that answer freely against the first of them.
+        """
+        complete = [one for one in self.contestants if one.complete and (base is not None or not one.enforced_for)]
+        first = self.contestant(base) if base is not None else next(iter(complete), None)
+        if first is None or not first.complete:
             return []
-        first = complete[0] if base is None else self.contestant(base)
-        found: list[Verdict] = []
-        for other in complete:
-            if other.name == first.name or not first.complete:
-                continue
-            names, groups = (first.name, other.name), self.suite.groups
-            if len(first.rounds) == len(other.rounds) > 1:
-                found += repeats.verdicts(first.rounds, other.rounds, names, self.suite, self.leaked)
-                continue
-            found.append(compare_passes(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
-            if self.suite.is_json:
-                found.append(compare_fields(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
-        return found
+        others = [one for one in complete if one.name != first.name]
+        return [self.verdict(first, one, measure) for one in others for measure in self.compared]
+
+    def verdict(self, base: ContestantResult, other: ContestantResult, measure: Measure = "passed") -> Verdict:
+        """One complete contestant against another, leaked cases left out."""
+        names = (base.name, other.name)
+        return compare_rounds(base.rounds, other.rounds, names, measure, self.suite.groups, self.leaked)
 
     @property
     def splits(self) -> list[FormatSplit]:
         """Of every contestant that also answered with the schema enforced: what of its error is format."""
         complete = {one.name: one for one in self.contestants if one.complete}
         pairs = [(complete[two.enforced_for], two) for two in complete.values() if two.enforced_for in complete]
-        return [split((one.name, two.name), one.scores, two.scores, self.leaked) for one, two in pairs]
+        return [split((one.name, two.name), one.rounds, two.rounds, self.leaked) for one, two in pairs]
 
     @property
     def judged(self) -> ContestantResult:
@@ -244,8 +258,10 @@ def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Colle
     rounds = [score_answers(suite, answers.values()) for answers in given]
     scores = rounds[0] if complete else [score for score in rounds[0] if score.case_id in given[0]]
     repeated = complete and len(rounds) > 1
-    fresh = [line for line in lines if not line.cached]
-    tokens, seconds = sum(line.answer.tokens for line in fresh), sum(line.wall for line in fresh)
+    asked = [line for line in lines if not line.cached]
+    tokens, seconds = sum(line.answer.tokens for line in asked), sum(line.wall for line in asked)
+    kept = [line for answers in given for line in answers.values()]
+    cached = sum(line.cached for line in kept)
     return ContestantResult(
         name=about["name"],
         describe=about["describe"],
@@ -255,7 +271,8 @@ def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Colle
         complete=complete,
         tokens_per_s=tokens / seconds if tokens and seconds > 0 else None,
         seconds=seconds,
-        rounds=tuple(rounds) if repeated else (),
+        rounds=tuple(rounds) if repeated else (scores,),
         repeats=repeats.of_rounds(suite, rounds, given, leaked) if repeated else None,
-        cached=len(lines) - len(fresh),
+        cached=cached,
+        fresh=len(kept) - cached,
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenlab.conversations import patterns
+from qwenlab.errors import QwenlabError
+from qwenlab.evals.bilingual import Words
 from qwenlab.evals.fields import FieldScore, compare, unreadable
 from qwenlab.evals.json_ladder import Rung, classify
 from qwenlab.evals.rules import normalize_text
@@ -32,8 +34,8 @@ class CaseScore:
         passed: usable and document_exact.
         errored: there is no answer to judge (an error, or the case was not answered). It counts as failed and
             is shown as an error, not as a wrong answer.
-        unjudged: the judging failed, so that nobody knows whether the answer is right. It is kept out of every rate
-            and counted apart.
+        unjudged: why the judging failed; then nobody knows whether the answer is right, so it is kept out of every
+            rate and counted apart. None where the answer was judged.
         flags: see `words.FLAG`.
     """
 
@@ -49,7 +51,7 @@ class CaseScore:
     passed: bool
     errored: bool = False
     flags: tuple[str, ...] = ()
-    unjudged: bool = False
+    unjudged: Words | None = None
 
     @property
     def cost(self) -> float:
@@ -83,7 +85,7 @@ class CaseScore:
             "passed": self.passed,
             "errored": self.errored,
             "flags": list(self.flags),
-            **({"unjudged": True} if self.unjudged else {}),
+            **({"unjudged": self.unjudged.en} if self.unjudged else {}),
         }
 
 
@@ -97,9 +99,16 @@ def score_answer(suite: Suite, case: Case, text: str, finish: Finish = "stop") -
         return _without_answer(suite, case, "error")
     try:
         return _score_json(suite, case, text, finish) if suite.as_json(case) else _score_text(case, text, finish)
-    except Exception:  # a rule, a pattern or a schema of the suite: whatever it raises, the other cases go on
+    except Exception as error:  # a rule, a pattern or a schema of the suite: whatever it raises, the other cases go on
         failed = _without_answer(suite, case, "grader_failed")
-        return replace(failed, errored=False, unjudged=True, fields=())
+        return replace(failed, errored=False, unjudged=_why(error), fields=())
+
+
+def _why(error: Exception) -> Words:
+    if isinstance(error, QwenlabError):
+        return Words(error.what, error.say("zh")[0])
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return Words(said, said)
 
 
 def not_answered(suite: Suite, case: Case) -> CaseScore:

@@ -131,12 +131,12 @@ def slice_rates(
 
 
 def of_result(result: Result) -> list[SliceRate]:
-    """The slices of every complete contestant, in their order."""
+    """The slices of every complete contestant that answers freely, in their order."""
     found = slices(result.suite)
     return [
         one
         for contestant in result.contestants
-        if contestant.complete
+        if contestant.complete and not contestant.enforced_for
         for one in slice_rates(contestant.name, contestant.scores, found, result.suite.groups, result.leaked)
     ]
 

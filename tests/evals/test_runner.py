@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from xml.etree import ElementTree as Xml
 
 import pytest
 from fakes import ScriptedContestant
 from small_suites import TICKETS, facts, tickets, without_times
 
 from qwenlab.errors import QwenlabError
-from qwenlab.evals.compare import compare_passes
-from qwenlab.evals.report import summarize
+from qwenlab.evals import reports
+from qwenlab.evals.compare import sentence
+from qwenlab.evals.findings import Findings, gather
 from qwenlab.evals.result import load_result, rescore
 from qwenlab.evals.runner import run
-from qwenlab.evals.scoring import score_answer
+from qwenlab.evals.suite import suite_from
 from qwenlab.models.contestant import Answer
 
 EXPECTED = {case["prompt"] if "prompt" in case else case["history"][-1]["content"]: json.dumps(case["expected"])
@@ -232,6 +234,7 @@ def test_repeats_are_summed_up_by_case_not_by_answer(tmp_path):
     assert repeats.pass_all.value == pytest.approx(1 / 3)
     assert repeats.agreement.value == pytest.approx(2 / 3)
     assert found.summary.value("passed") == pytest.approx(repeats.pass_at_1.value)
+    assert found.right == {"c1": True, "c2": False, "c3": False}, "right is what is right every time"
     assert repeats.pass_at_1.n == found.summary.n == 3
     plain = json.loads((tmp_path / "tuned" / "summary.json").read_text())["repeats"]
     assert (plain["n"], plain["errors"], plain["pass_all"]) == (4, 0, pytest.approx(1 / 3))
@@ -258,9 +261,13 @@ def test_two_contestants_with_repeats_are_compared_by_case(tmp_path):
         ).verdicts()[0]
         for n in (1, 5)
     )
-    assert (once.n, often.n) == (8, 40)
+    assert (once.n, often.n) == (8, 8)
+    assert (once.difference, once.low, once.high) == (often.difference, often.low, often.high)
     assert (once.p, once.code) == (often.p, often.code), "the same answers five times prove no more"
     assert once.cases_needed == often.cases_needed
+    assert "5 fixed, 0 broken of 8 (" in sentence(once, "en")
+    assert "5 better, 0 worse of 8, each asked 5 times (" in sentence(often, "en")
+    assert "8 例（每例回答 5 次）中变好 5 例，变差 0 例" in sentence(often, "zh")
 
 
 @pytest.mark.parametrize("crash_after", [1, 4, 8])
@@ -319,20 +326,84 @@ def test_half_a_batch_on_disk_ends_as_the_whole_batch_would_have(tmp_path, writt
     assert without_times(tmp_path / "broken") == without_times(tmp_path / "whole")
 
 
-def test_a_judge_that_fails_is_no_wrong_answer(tmp_path):
-    suite = tickets()
+SLOW = "^((a{0,100}){0,100}){0,100}$"
+"""A pattern that takes too long on the wrong answer."""
 
-    class Failing:
-        def violations(self, value):
-            if value["intent"] == "repair":
-                raise RecursionError("a schema that never ends")
-            return []
 
-    suite.__dict__["check"] = Failing()  # where the compiled schema is kept
-    score = score_answer(suite, suite.cases[1], EXPECTED["水壶坏了，请修理。"])
-    assert (score.unjudged, score.errored, score.passed, score.flags) == (True, False, False, ("grader_failed",))
-    scores = [score_answer(suite, case, EXPECTED[case.question]) for case in suite.cases]
-    found = summarize(scores)
-    assert (found.n, found.unjudged, found.errors, found.value("passed")) == (2, 1, 0, 1.0)
+def patterned():
+    case = {"id": "c1", "prompt": "Which code?", "expected": {"code": "aa"}}
+    return suite_from(
+        {
+            "name": "codes",
+            "schema": {},
+            "fields": {"/code": {"rule": "regex", "pattern": SLOW}},
+            "cases": [case, {**case, "id": "c2", "prompt": "And this?"}],
+        },
+        "suite.yaml",
+    )
+
+
+@pytest.fixture(scope="module")
+def half_judged(tmp_path_factory):
+    """A result of two contestants, of whose answers to c1 one cannot be judged."""
+    folder = tmp_path_factory.mktemp("half")
+    good, slow = '{"code": "aa"}', json.dumps({"code": "a" * 2000 + "b"})
+    contestants = [
+        ScriptedContestant("base", {"Which code?": good, "And this?": good}),
+        ScriptedContestant("tuned", {"Which code?": slow, "And this?": good}),
+    ]
+    return run(patterned(), contestants, folder)
+
+
+def test_a_judge_that_fails_is_no_wrong_answer(half_judged):
+    tuned = half_judged.contestant("tuned")
+    (score, _) = tuned.scores
+    assert (score.errored, score.passed, score.flags) == (False, False, ("grader_failed",))
+    assert "takes too long" in score.unjudged.en
+    assert "耗时过长" in score.unjudged.zh
+    found = tuned.summary
+    assert (found.n, found.unjudged, found.errors, found.value("passed")) == (1, 1, 0, 1.0)
     assert found.to_json()["unjudged"] == 1
-    assert compare_passes(scores, scores).n == 2
+    assert tuned.right == {"c1": None, "c2": True}
+    assert half_judged.verdicts()[0].n == 1
+
+
+def test_a_judge_that_fails_is_said_to_in_every_report(half_judged):
+    for language, words in (("en", "1 answers could not be judged"), ("zh", "1 个回答无法评判")):
+        found = Findings(half_judged, language, 0.0)
+        assert found.changes == {"c1": "unjudged", "c2": "passed"}
+        assert words in reports.render(found, "html").decode()
+        assert words in reports.render(found, "markdown").decode()
+    suites = Xml.fromstring(reports.render(found, "junit"))
+    assert [(one.get("failures"), one.get("errors")) for one in suites] == [("0", "0"), ("0", "1")]
+    rows = json.loads(reports.render(found, "json"))["cases"]
+    assert [row["unjudged"] for row in rows] == [False, True, False, False]
+    assert b"unjudged" in reports.render(found, "csv").splitlines()[0]
+
+
+# --- the schema enforced as well -----------------------------------------------------------------------------
+
+
+class Enforced(ScriptedContestant):
+    """Answers for "base" with the schema enforced."""
+
+    def describe(self):
+        return {**super().describe(), "enforced_for": "base"}
+
+
+def test_who_answers_under_the_schema_is_no_rival_of_those_who_answer_freely(tmp_path):
+    folders = [tmp_path / "results" / day for day in ("first", "second")]
+    for folder in folders:
+        result = run(tickets(), [fenced(), Enforced("base (enforced)", EXPECTED)], folder)
+    (split,) = result.splits
+    assert (split.n, split.right, split.format, split.content) == (3, 0, 3, 0)
+    assert result.judged.name == "base"
+    assert result.verdicts() == []
+    assert [verdict.name for verdict in result.verdicts("base")] == ["base (enforced)"] * 2
+    found = gather(result, results=tmp_path / "results")
+    assert [one.name for one in found.contestants] == ["base"]
+    assert set(found.changes.values()) == {"failed"}
+    assert {part.contestant for part in found.slices} == {"base"}
+    assert [[point.contestant for point in past.points] for past in found.history.results] == [["base"]] * 2
+    assert {verdict.measure for verdict in found.since_last} == {"passed", "field_accuracy"}
+    assert "3 by their format alone" in reports.render(found, "markdown").decode()

@@ -80,11 +80,13 @@ class EndpointContestant:
         about = {"kind": "endpoint", "url": self.url, "model": self.model}
         return about if self.schema is None else about | about_enforced(self.free, self.schema)
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
         """Ask with several requests at once; a request that fails yields an error, not a wrong answer.
 
-        Few answers are held in memory, however many prompts there are. Closing the generator begins no further request
-        and does not wait for those on their way.
+        Few answers are held in memory, however many prompts there are. Once it is to stop, or the generator is closed,
+        no further request is begun and those on their way are not waited for.
         """
         ready: queue.Queue[tuple[int, Answer]] = queue.Queue(self.pace.concurrent)
         gone, numbers, lock = threading.Event(), iter(range(len(prompts))), threading.Lock()
@@ -106,8 +108,14 @@ class EndpointContestant:
         for _ in range(min(self.pace.concurrent, len(prompts))):
             threading.Thread(target=work, daemon=True).start()
         try:
-            for _ in range(len(prompts)):
-                yield ready.get()
+            given = 0
+            while given < len(prompts) and not should_stop():
+                try:
+                    item = ready.get(timeout=LOOK_SECONDS)
+                except queue.Empty:
+                    continue
+                given += 1
+                yield item
         finally:
             gone.set()
 

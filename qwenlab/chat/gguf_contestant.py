@@ -75,11 +75,16 @@ class GgufContestant:
         }
         return about if self.schema is None else about | about_enforced(self.free, self.schema)
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer all prompts, group by group; yield (index, answer) at the end of each group."""
         for group in self.batches(prompts):
             tokens = [self.prompt_tokens(prompts[at]) for at in group]
-            yield from zip(group, self.model.decode(tokens, settings, schema=self.schema), strict=True)
+            answers = self.model.decode(tokens, settings, lambda _: should_stop(), self.schema)
+            yield from zip(group, answers, strict=True)
+            if should_stop():
+                return
 
     def stream(
         self,

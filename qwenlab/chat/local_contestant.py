@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,21 +76,31 @@ class LocalContestant:
         """Which prompts are answered together: those with the same opening, of similar length, longest first."""
         return [batch for _, batch in self._planned(prompts, self._encoded(prompts))]
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer batch by batch; what the prompts of a batch begin with is read once for all batches."""
         encoded = self._encoded(prompts)
         for start, batch in self._planned(prompts, encoded):
             if start != (self._opening.ids if self._opening else []):
                 self._opening = Opening(start) if start else None
-            answers = self.decode([encoded[index] for index in batch], settings, self._opening)
+            answers = self.decode([encoded[index] for index in batch], settings, self._opening, should_stop)
             yield from zip(batch, answers, strict=True)
+            if should_stop():
+                return
 
     def decode(
-        self, prompts: Sequence[list[int]], settings: Generation, opening: Opening | None = None
+        self,
+        prompts: Sequence[list[int]],
+        settings: Generation,
+        opening: Opening | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> list[Answer]:
         """Answer one batch of rendered prompts; all begin with `opening`."""
         names = [self.row] * len(prompts)
-        return generate(self.loaded, prompts, names, settings, schema=self.schema, opening=opening)
+        return generate(
+            self.loaded, prompts, names, settings, should_stop=should_stop, schema=self.schema, opening=opening
+        )
 
     def _encoded(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
         return [prompt_ids(self.loaded.tokenizer, messages) for messages in prompts]

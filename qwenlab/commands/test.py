@@ -297,7 +297,7 @@ def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     lines = [f"{one.case_id}: {_state(one)}" for one in scores]
     lines += ["", report.scoreboard([report.Row(chosen.answers.stem, summary)])]
     lines.append(cost.sentence(chosen.answers.stem, cost.costs(scores), "en"))
-    judged = gates.gates(summary, suite.thresholds, chosen.answers.stem)
+    judged = gates.gates(summary, suite, chosen.answers.stem)
     lines += [gates.sentence(gate, "en") for gate in judged]
     value = {"suite": suite.name, "summary": summary.to_json(), "gates": [gate.to_json() for gate in judged]}
     console.result({**value, "cases": cases}, "\n".join(lines))

@@ -25,6 +25,7 @@ class Answered:
         wall: seconds since the answer before it; 0 for one from the cache.
         repeat: which answer to this case it is, from 0.
         cached: whether it was given in an earlier test, by the same weights to the same messages.
+        at: when it came, seconds since the epoch; 0 in logs of older versions.
     """
 
     case: str
@@ -32,6 +33,7 @@ class Answered:
     wall: float = 0.0
     repeat: int = 0
     cached: bool = False
+    at: float = 0.0
 
     @property
     def final(self) -> bool:
@@ -59,6 +61,7 @@ class AnswerLog:
             "wall": round(item.wall, 6),
             **({"repeat": item.repeat} if item.repeat else {}),
             **({"cached": True} if item.cached else {}),
+            **({"at": round(item.at, 3)} if item.at else {}),
         }
         try:
             content = json.dumps(line, ensure_ascii=False).encode("utf-8")
@@ -107,7 +110,7 @@ class AnswerLog:
     def _read(self, line: bytes, number: int) -> Answered:
         try:
             item = json.loads(line)
-            own = {key: item.pop(key) for key in ("wall", "repeat", "cached") if key in item}
+            own = {key: item.pop(key) for key in ("wall", "repeat", "cached", "at") if key in item}
             return Answered(item.pop("case"), Answer(**item), **own)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             place = line_of(self.path, number)

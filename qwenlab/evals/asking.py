@@ -159,20 +159,20 @@ class _Round:
         waiting = {case.id for case in self._suite.cases} - done - apart
         cases = self._in_batches([case for case in self._suite.cases if case.id not in apart], waiting)
         questions = _Questions(self._suite, cases)
-        for index, answer, wall in _timed(self._contestant, questions, self._settings):
+        for index, answer, wall in _timed(self._contestant, questions, self._settings, should_stop):
             case = cases[index]
-            if case.id not in waiting:
-                continue  # answered before; it was asked again for the sake of its batch
+            if case.id not in waiting or answer.finish == "stopped":
+                continue  # answered before, and asked again for the sake of its batch; or half an answer, which is none
             waiting.discard(case.id)
-            self._add(Answered(case.id, answer, wall, self._repeat))
+            self._add(Answered(case.id, answer, wall, self._repeat, at=time.time()))
             if self._known:
                 self._known.keep(questions[index], answer)
-            if waiting and should_stop():
-                return False
+        if waiting and should_stop():
+            return False
         silent = QwenlabError("The contestant gave no answer.", zh=("测试对象没有给出回答。", ""))
         for case in cases:  # it stays in the denominator
             if case.id in waiting:
-                self._log.append(Answered(case.id, Answer.failed(silent), repeat=self._repeat))
+                self._log.append(Answered(case.id, Answer.failed(silent), repeat=self._repeat, at=time.time()))
         return True
 
     def _take_known(self, done: set[str]) -> set[str]:
@@ -183,7 +183,7 @@ class _Round:
         for case in self._suite.cases:
             if case.id not in done and (answer := self._known.find(case.messages(self._suite))):
                 found.add(case.id)
-                self._add(Answered(case.id, answer, 0.0, self._repeat, cached=True))
+                self._add(Answered(case.id, answer, 0.0, self._repeat, cached=True, at=time.time()))
         return found
 
     def _in_batches(self, cases: list[Case], waiting: set[str]) -> list[Case]:
@@ -204,12 +204,12 @@ class _Round:
 
 
 def _timed(
-    contestant: Contestant, questions: Sequence[list[Message]], settings: Generation
+    contestant: Contestant, questions: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool]
 ) -> Iterator[tuple[int, Answer, float]]:
     """(index, answer, wall seconds since the one before) as they come; closed early, the contestant stops too."""
     if not questions:
         return
-    answers, then = contestant.answer(questions, settings), time.monotonic()
+    answers, then = contestant.answer(questions, settings, should_stop), time.monotonic()
     try:
         for index, answer in answers:
             now = time.monotonic()

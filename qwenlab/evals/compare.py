@@ -10,10 +10,8 @@ from typing import Any, Literal
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import paired_tests
 from qwenlab.evals.scoring import CaseScore
+from qwenlab.evals.suite_model import PairedMeasure
 from qwenlab.evals.words import Language, measure_name
-
-PassMeasure = Literal["passed", "usable", "document_exact", "strict", "schema_valid"]
-Measure = PassMeasure | Literal["field_accuracy"]
 
 FEWEST = paired_tests.FEWEST
 
@@ -60,7 +58,7 @@ def compare_passes(
     base: Sequence[CaseScore],
     other: Sequence[CaseScore],
     names: tuple[str, str] = ("base", "tuned"),
-    measure: PassMeasure = "passed",
+    measure: PairedMeasure = "passed",
     groups: Mapping[str, str] | None = None,
     leaked: Collection[str] = (),
 ) -> Verdict:
@@ -83,7 +81,7 @@ def compare_rounds(
     base: Rounds,
     other: Rounds,
     names: tuple[str, str],
-    measure: Measure = "passed",
+    measure: PairedMeasure = "passed",
     groups: Mapping[str, str] | None = None,
     leaked: Collection[str] = (),
 ) -> Verdict:
@@ -136,7 +134,7 @@ def compare_rounds(
     )
 
 
-def _worth(score: CaseScore, measure: Measure) -> float:
+def _worth(score: CaseScore, measure: PairedMeasure) -> float:
     if measure == "strict":
         return float(score.rung == "strict" and not score.errored)
     return float(getattr(score, measure))

@@ -13,7 +13,7 @@ from qwenlab.evals import gates, history, slices, steps
 from qwenlab.evals.compare import Verdict
 from qwenlab.evals.gates import AnyGate
 from qwenlab.evals.history import History
-from qwenlab.evals.result import ANSWERS, SUITE, ContestantResult, Result
+from qwenlab.evals.result import ContestantResult, Result
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.slices import SliceRate
 from qwenlab.evals.steps import Step
@@ -28,7 +28,7 @@ class Findings:
     """A result and what is to be said of it, in one language.
 
     Attributes:
-        time: of the last answer, seconds since the epoch.
+        time: of the last answer, seconds since the epoch; 0 without one.
         history: of its suite, up to this result; None where this is the first.
     """
 
@@ -100,7 +100,8 @@ def gather(result: Result, language: Language | None = None, results: Path | Non
     """
     past = history.until(history.read_history(results, result.suite.name), result.folder) if results else None
     known = past if past and len(past.results) > 1 else None
-    return Findings(result, language or suite_language(result), _time(result.folder), known)
+    time = max((one.time for one in result.contestants), default=0.0)
+    return Findings(result, language or suite_language(result), time, known)
 
 
 def suite_language(result: Result) -> Language:
@@ -110,11 +111,6 @@ def suite_language(result: Result) -> Language:
         return "zh" if named == "zh" else "en"
     spoken = Counter(case.language for case in result.suite.cases)
     return "zh" if spoken["zh"] > spoken["en"] else "en"
-
-
-def _time(folder: Path) -> float:
-    times = [path.stat().st_mtime for path in folder.glob(f"*/{ANSWERS}")]
-    return max(times) if times else (folder / SUITE).stat().st_mtime
 
 
 def surely_worse(found: Sequence[SliceRate], language: Language) -> list[str]:

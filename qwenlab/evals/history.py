@@ -179,7 +179,8 @@ def _points(summaries: tuple[tuple[Path, int], ...]) -> tuple[tuple[Point, ...],
             if about["describe"].get("enforced_for"):
                 continue
             points.append(_point(about))
-            times.append((path.parent / result.ANSWERS).stat().st_mtime)
+            known = about.get("time") or (path.parent / result.ANSWERS).stat().st_mtime  # older results do not say
+            times.append(float(known))
         except (QwenlabError, OSError, KeyError, TypeError, ValueError):
             continue  # one broken folder must not hide all others
     return tuple(points), max(times)

@@ -12,12 +12,13 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import repeats
 from qwenlab.evals.answers import Answered, AnswerLog, score_answers
-from qwenlab.evals.compare import Measure, Verdict, compare_rounds
+from qwenlab.evals.compare import Verdict, compare_rounds
 from qwenlab.evals.format_split import FormatSplit, split
 from qwenlab.evals.repeats import Repeats
 from qwenlab.evals.report import Row, Summary, summarize
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Suite, suite_from
+from qwenlab.evals.suite_model import PairedMeasure
 
 SUITE, RESULT, LEAKS = "suite.json", "result.json", "leaked.json"
 CONTESTANT, ANSWERS, SCORES, SUMMARY = "contestant.json", "answers.jsonl", "scores.json", "summary.json"
@@ -37,6 +38,7 @@ class ContestantResult:
         rounds: the scores of all first answers, of all second ones, and so on; `answers` and `scores` are of the first,
             and the rates of the summary are means over all. Only the first while it is not complete.
         repeats: what the repeated answers say together; None where there is one answer a case, or it is not complete.
+        time: of its last answer, seconds since the epoch; 0 without one.
         cached, fresh: answers that were taken from the cache, on which no speed is measured, and those asked anew.
     """
 
@@ -50,6 +52,7 @@ class ContestantResult:
     seconds: float
     rounds: tuple[list[CaseScore], ...]
     repeats: Repeats | None = None
+    time: float = 0.0
     cached: int = 0
     fresh: int = 0
 
@@ -79,6 +82,7 @@ class ContestantResult:
             **self.summary.to_json(),
             "tokens_per_s": self.tokens_per_s,
             "answer_seconds": round(self.seconds, 3),
+            "time": round(self.time, 3),
             "describe": self.describe,
             **({"cached": self.cached} if self.cached else {}),
             **({"repeats": self.repeats.to_json()} if self.repeats else {}),
@@ -108,7 +112,7 @@ class Result:
         return all(contestant.complete for contestant in self.contestants)
 
     @property
-    def compared(self) -> tuple[Measure, ...]:
+    def compared(self) -> tuple[PairedMeasure, ...]:
         """The measures by which two contestants are compared."""
         return ("passed", "field_accuracy") if self.suite.is_json else ("passed",)
 
@@ -140,7 +144,7 @@ class Result:
         others = [one for one in complete if one.name != first.name]
         return [self.verdict(first, one, measure) for one in others for measure in self.compared]
 
-    def verdict(self, base: ContestantResult, other: ContestantResult, measure: Measure = "passed") -> Verdict:
+    def verdict(self, base: ContestantResult, other: ContestantResult, measure: PairedMeasure = "passed") -> Verdict:
         """One complete contestant against another, leaked cases left out."""
         names = (base.name, other.name)
         return compare_rounds(base.rounds, other.rounds, names, measure, self.suite.groups, self.leaked)
@@ -273,6 +277,12 @@ def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Colle
         seconds=seconds,
         rounds=tuple(rounds) if repeated else (scores,),
         repeats=repeats.of_rounds(suite, rounds, given, leaked) if repeated else None,
+        time=max((line.at for line in lines), default=0.0) or _written(folder / ANSWERS),
         cached=cached,
         fresh=len(kept) - cached,
     )
+
+
+def _written(answers: Path) -> float:
+    """When a log was written last; answers of older versions do not say when they came."""
+    return answers.stat().st_mtime if answers.exists() else 0.0

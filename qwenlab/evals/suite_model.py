@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.bilingual import ReasonError
@@ -52,6 +52,10 @@ class Thresholds(_Strict):
     field_accuracy_parsed: float | None = Field(default=None, ge=0, le=1)
     document_exact: float | None = Field(default=None, ge=0, le=1)
     passed: float | None = Field(default=None, ge=0, le=1)
+
+
+PairedMeasure = Literal["strict", "schema_valid", "usable", "field_accuracy", "document_exact", "passed"]
+"""Measures by which a contestant can be held against the first."""
 
 
 class Turn(_Strict):
@@ -121,6 +125,10 @@ class Case(_Strict):
 class Suite(_Strict):
     """Cases and the rules by which their answers are judged. Read one with `suite.load_suite`.
 
+    `not_worse`: measures in which the last contestant must not lose against the first, with the loss that must be
+    excluded (a fraction of 1), or None where it must only not be worse beyond doubt. A list of measures stands for the
+    latter.
+
     With a schema answers are meant to be JSON (`{}` accepts any), but for cases that name a `rule` for text; without
     one all cases are text cases.
     """
@@ -133,7 +141,21 @@ class Suite(_Strict):
     fields: dict[str, Rule] = {}
     generation: GenerationSettings = GenerationSettings()
     thresholds: Thresholds = Thresholds()
+    not_worse: dict[PairedMeasure, Annotated[float, Field(ge=0, le=1)] | None] = {}
     cases: list[Case] = Field(min_length=1)
+
+    @field_validator("not_worse", mode="before")
+    @classmethod
+    def _measures(cls, value: Any) -> Any:
+        named = value if isinstance(value, list | dict) else []
+        known = get_args(PairedMeasure)
+        wrong = next((one for one in map(str, named) if one not in known), None)
+        if wrong is not None:
+            raise ReasonError(
+                f"there is no measure {wrong}; known are {', '.join(known)}",
+                f"没有指标 {wrong}，可用的有 {'、'.join(known)}",
+            )
+        return dict.fromkeys(value) if isinstance(value, list) else value
 
     @property
     def is_json(self) -> bool:

@@ -117,8 +117,14 @@ class Contestant(Protocol):
         """How its answers are produced: kind, path, fingerprints of weights, tokenizer and template."""
         ...
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
-        """Answer all prompts, in any order; yield (index, answer) as soon as each is known."""
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
+        """Answer all prompts, in any order; yield (index, answer) as soon as each is known.
+
+        Once `should_stop()` is true, what is under way ends soon and nothing further is begun; answers that are not
+        complete have the finish "stopped".
+        """
         ...
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ def facts() -> Suite:
     return suite_from(FACTS, "suite.yaml")
 
 
-CLOCK = {"tokens_per_s", "answer_seconds", "wall", "seconds"}
+CLOCK = {"tokens_per_s", "answer_seconds", "wall", "seconds", "at", "time"}
 """Keys of a result that depend on the clock."""
 
 

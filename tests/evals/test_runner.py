@@ -80,8 +80,8 @@ def test_a_crashed_run_goes_on_and_ends_like_one_that_never_crashed(tmp_path, cr
 
 
 def test_a_stopped_run_keeps_what_it_has_and_goes_on(tmp_path):
-    stops = iter([False, False, True])
-    result = run(tickets(), [right()], tmp_path, should_stop=lambda: next(stops))
+    learner = right()
+    result = run(tickets(), [learner], tmp_path, should_stop=lambda: len(learner.asked) == 2)
     assert not result.complete
     assert [score.case_id for score in result.contestant("tuned").scores] == ["c1", "c2"]
     assert json.loads((tmp_path / "result.json").read_text())["state"] == "stopped"
@@ -120,8 +120,8 @@ def test_errors_are_kept_counted_and_tried_again(tmp_path):
 
 def test_a_contestant_that_gives_fewer_answers_leaves_errors_not_gaps(tmp_path):
     class Silent(ScriptedContestant):
-        def answer(self, prompts, settings):
-            yield from super().answer(prompts[:1], settings)
+        def answer(self, prompts, settings, should_stop=None):
+            yield from super().answer(prompts[:1], settings, should_stop)
 
     result = run(tickets(), [Silent("tuned", EXPECTED)], tmp_path)
     assert result.complete
@@ -199,8 +199,8 @@ def test_a_text_suite_runs_too(tmp_path):
 class Drawn(ScriptedContestant):
     """Answers by the seed: right with an even one, and c1 always right."""
 
-    def answer(self, prompts, settings):
-        for index, answer in super().answer(prompts, settings):
+    def answer(self, prompts, settings, should_stop=None):
+        for index, answer in super().answer(prompts, settings, should_stop):
             wrong = settings.seed % 2 and "Refund" not in prompts[index][-1]["content"]
             yield index, replace(answer, text="{}") if wrong else answer
 
@@ -213,9 +213,9 @@ def test_every_case_is_answered_n_times_with_seeds_that_count_up(tmp_path):
     contestant, seeds = right(), []
 
     class Noting(ScriptedContestant):
-        def answer(self, prompts, settings):
+        def answer(self, prompts, settings, should_stop=None):
             seeds.append(settings.seed)
-            yield from contestant.answer(prompts, settings)
+            yield from contestant.answer(prompts, settings, should_stop)
 
     result = run(repeated(3), [Noting("tuned", EXPECTED)], tmp_path)
     assert seeds == [4, 5, 6]
@@ -276,9 +276,9 @@ def test_a_crashed_run_with_repeats_goes_on(tmp_path, crash_after):
     given = 0
 
     class Crashing(Drawn):
-        def answer(self, prompts, settings):
+        def answer(self, prompts, settings, should_stop=None):
             nonlocal given
-            for item in super().answer(prompts, settings):
+            for item in super().answer(prompts, settings, should_stop):
                 if given == crash_after:
                     raise RuntimeError("the contestant crashed")
                 given += 1
@@ -307,7 +307,7 @@ class Rounded(ScriptedContestant):
     def batches(self, prompts):
         return [list(range(at, min(at + 2, len(prompts)))) for at in range(0, len(prompts), 2)]
 
-    def answer(self, prompts, settings):
+    def answer(self, prompts, settings, should_stop=None):
         for batch in self.batches(prompts):
             for index in batch:
                 self.asked.append(prompts[index])

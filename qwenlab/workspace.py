@@ -78,6 +78,11 @@ class Workspace:
         """Lists of messages that contestants answered, one folder each."""
         return self._folder("batches")
 
+    @property
+    def cache(self) -> Path:
+        """Answers that need not be given twice; it may be deleted at any time."""
+        return self._folder("cache")
+
     def _folder(self, name: str) -> Path:
         folder = self.root / name
         try:

@@ -28,7 +28,7 @@ def schema_of(data: Path) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        return _read(path)
+        return read_schema(path)
     except FileNotFoundError as error:
         raise words.DataError("schema_unusable", path=path, why="missing", sidecar=sidecar(data).name) from error
     except yaml.YAMLError as error:
@@ -45,13 +45,18 @@ def name_schema(data: Path, file: Path | None) -> None:
     write_settings(data, settings)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_schema(path: Path) -> dict[str, Any]:
+    """The JSON Schema in a file, or of a suite.
+
+    Raises:
+        OSError, ValueError, RecursionError, yaml.YAMLError: when there is none.
+    """
     text = path.read_text(encoding="utf-8")
     found = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
     if isinstance(found, dict) and "cases" in found:  # a suite
         found = found.get("schema")
         if isinstance(found, str):
-            return _read(path.parent / found)
+            return read_schema(path.parent / found)
     if not isinstance(found, dict):
         raise ValueError("not an object")
     return found

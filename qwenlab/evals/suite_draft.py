@@ -7,6 +7,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,8 @@ def begin(workspace: Workspace, document: Document, made: Draft) -> Begun:
             document.save()
         every = made.answers == made.left + len(made.held)
         if "schema" in made.content and every and document.schema is None:
-            document.satisfy(folder / SUITE)  # one schema from the editor to the score
+            with suppress(QwenlabError, OSError):  # suite and data set stand; the schema can be chosen on the page
+                document.satisfy(folder / SUITE)
     return Begun(made, folder, document.dataset.path, not edited)
 
 

@@ -6,29 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import yaml
 
 from qwenlab.conversations import attached
-from qwenlab.conversations.document import Document
+from qwenlab.conversations.words import DataError
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.suite_files import suite_file
 from qwenlab.ui.lab import Lab
-from qwenlab.ui.suites import read_suite, suite_paths
+from qwenlab.ui.suites import suite_paths
 from qwenlab.ui.texts import Translator
 
 NONE = ""
 
 
-def choices(lab: Lab, document: Document | None, t: Translator) -> tuple[list[tuple[str, str]], str]:
-    """(label, file) of each suite with a schema, and of what the data set names now; and that one."""
+def choices(lab: Lab, t: Translator) -> tuple[list[tuple[str, str]], str]:
+    """(label, file) of each suite with a schema, and of what the chosen data set names now; and that one.
+
+    Neither the data set nor the cases of a suite are read.
+    """
     known = {NONE: t("data_schema_none")}
     for name, path in suite_paths(lab).items():
+        file = (suite_file(path) or path).resolve() if path.is_dir() else path.resolve()
         try:
-            suite = read_suite(lab, name)
-        except QwenlabError:
+            attached.read_schema(file)
+        except (OSError, ValueError, RecursionError, yaml.YAMLError):
             continue
-        if suite is not None and suite.is_json:
-            known[str(_file(path))] = name
-    named = attached.schema_file(document.dataset.path) if document is not None else None
+        known[str(file)] = name
+    data = lab.dataset_path()
+    named = attached.schema_file(data) if data is not None else None
     now = str(named) if named is not None else NONE
     if now not in known and named is not None:
         now = next((file for file in known if file and Path(file).parent == named.parent), now)
@@ -36,9 +41,9 @@ def choices(lab: Lab, document: Document | None, t: Translator) -> tuple[list[tu
     return [(label, file) for file, label in known.items()], now
 
 
-def shown(lab: Lab, document: Document | None, t: Translator) -> Any:
+def shown(lab: Lab, t: Translator) -> Any:
     """The list as it is now."""
-    offered, now = choices(lab, document, t)
+    offered, now = choices(lab, t)
     return gr.update(choices=offered, value=now)
 
 
@@ -48,17 +53,19 @@ def choose(lab: Lab, file: str | None, t: Translator) -> None:
     Raises:
         QwenlabError: when the list does not offer it, or there is no data set.
     """
-    document = lab.document()
-    offered, now = choices(lab, document, t)
-    if document is None or file not in [value for _, value in offered]:
+    data = lab.dataset_path()
+    offered, now = choices(lab, t)
+    if data is None or file not in [value for _, value in offered]:
         raise QwenlabError(t("data_schema_gone"), t("data_schema_gone_remedy"))
-    if file != now:
-        before = document.dataset.path
-        document.satisfy(Path(file) if file else None)
-        if document.dataset.path != before:
+    if file == now:
+        return
+    chosen = Path(file) if file else None
+    try:
+        document = lab.document(data)
+    except DataError:  # perhaps its schema is gone: then nothing but another choice opens it again
+        attached.name_schema(data, chosen)
+        return
+    if document is not None:
+        document.satisfy(chosen)
+        if document.dataset.path != data:
             lab.saved_as(document)
-
-
-def _file(path: Path) -> Path:
-    found = suite_file(path) if path.is_dir() else path
-    return (found or path).resolve()

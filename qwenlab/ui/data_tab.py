@@ -86,10 +86,7 @@ def build(lab: Lab, t: Translator) -> None:
         return load()
 
     def schemas() -> Any:
-        try:
-            return data_schema.shown(lab, lab.document(), t)
-        except QwenlabError:  # said by `load`
-            return gr.update(choices=[], value=None)
+        return data_schema.shown(lab, t)
 
     def satisfy(file: str | None) -> View:
         data_schema.choose(lab, file, t)

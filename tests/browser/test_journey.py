@@ -39,6 +39,7 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
     visit.open_tab("Train")
     expect(page.get_by_text(re.compile("needs about .* GB"))).to_be_visible(timeout=2 * MINUTES)
     page.get_by_role("button", name="Advanced").click()
+    page.wait_for_timeout(1500)  # until the boxes that it folds out stand there with their values
     for label, value in {"Most steps": "40", "Batch size": "2", "Micro-batch": "2"}.items():
         page.get_by_label(label).fill(value)
     expect(page.get_by_text("40 steps of 2 samples each")).to_be_visible(timeout=MINUTES)

@@ -139,7 +139,8 @@ def test_a_pause_that_the_server_asks_for_is_kept_by_all(serve: Serve) -> None:
 def test_no_more_requests_begin_in_a_minute_than_allowed(serve: Serve) -> None:
     server, begun = serve(fine), time.monotonic()
     answered(server, Pace(concurrent=8, per_minute=600), PROMPTS[:6])
-    assert server.times[-1] - begun > 0.45, "six requests, a tenth of a second apart"
+    early = [at for at, moment in enumerate(server.times) if moment - begun < at / 10 - 0.01]
+    assert early == [], "a tenth of a second apart: a busy machine can only make them later"
 
 
 def test_a_server_that_is_gone_is_not_waited_for_by_every_case(serve: Serve) -> None:

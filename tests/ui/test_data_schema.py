@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_answers_are_judged_by_the_schema_of_the_chosen_suite(lab: Lab) -> None:
     document = lab.document()
     assert document is not None
     assert [code for _, code, _ in document.facts[0].problems] == ["schema"]
-    assert data_schema.choices(lab, document, EN)[1] == suite
+    assert data_schema.choices(lab, EN)[1] == suite
     data_schema.choose(lab, data_schema.NONE, EN)
     assert document.schema is None
     assert document.facts[0].problems == ()
@@ -57,7 +58,7 @@ def test_choice_outlives_the_lab_and_follows_the_suite(lab: Lab) -> None:
 
 def test_shipped_set_names_its_suite_and_is_copied_when_another_is_chosen(tmp_path: Path) -> None:
     lab = Lab(Workspace(tmp_path))
-    offered, now = data_schema.choices(lab, lab.document(), EN)
+    offered, now = data_schema.choices(lab, EN)
     assert {file: label for label, file in offered}[now] == "after-sales-tickets"
     data_schema.choose(lab, data_schema.NONE, EN)
     document = lab.document()
@@ -70,3 +71,16 @@ def test_file_that_the_list_does_not_offer_is_refused(lab: Lab, tmp_path: Path) 
     files.write_json(tmp_path / "secret.json", {"type": "object"})
     with pytest.raises(QwenlabError, match="not there"):
         data_schema.choose(lab, str(tmp_path / "secret.json"), EN)
+
+
+def test_data_set_whose_suite_is_gone_opens_again_by_another_choice(lab: Lab) -> None:
+    folder = lab.workspace.suites / "mine"
+    data_schema.choose(lab, str(folder / "suite.yaml"), EN)
+    shutil.rmtree(folder)
+    again = Lab(lab.workspace)
+    with pytest.raises(QwenlabError, match="cannot be used"):
+        again.document()
+    data_schema.choose(again, data_schema.NONE, EN)
+    document = again.document()
+    assert document is not None
+    assert document.schema is None

@@ -10,7 +10,7 @@ from typing import Any
 
 from qwenlab import failures
 from qwenlab.chat.decoding import BASE, Row, generate
-from qwenlab.chat.opening import SHORTEST, Opening, can_share, opening_ids
+from qwenlab.chat.opening import Opening, begins, can_share, opening_ids
 from qwenlab.models import folder as model_folder
 from qwenlab.models.contestant import Answer, Generation, Message, about_enforced, enforced_name
 from qwenlab.models.loading import LoadedModel
@@ -122,12 +122,19 @@ class LocalContestant:
                 if key not in heads:
                     heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages))
                 start = heads[key]
-            fits = SHORTEST <= len(start) < len(encoded[index]) and encoded[index][: len(start)] == list(start)
-            plans.setdefault(start if fits else (), []).append(index)
+            plans.setdefault(start if begins(start, encoded[index]) else (), []).append(index)
         for start, group in plans.items():
             group.sort(key=lambda index: -len(encoded[index]))
             for at in range(0, len(group), BATCH):
                 yield list(start), group[at : at + BATCH]
+
+    def opening_of(self, messages: list[Message], ids: list[int]) -> Opening | None:
+        """What `answer` would read first of this prompt alone.
+
+        Numbers are rounded otherwise when a prompt is read in one piece: a chat would get another answer than a test.
+        """
+        start = opening_ids(self.loaded.tokenizer, messages) if can_share(self.loaded.model) else []
+        return Opening(start) if begins(start, ids) else None
 
     def close(self) -> None:
         """Nothing of its own to free: the pool owns the weights."""
@@ -164,9 +171,13 @@ def stream_batch(
         steps.put([row.answer or (_text(loaded.tokenizer, row.tokens), len(row.tokens)) for row in rows])
 
     def work() -> None:
-        names = [contestants[index].row for index in prompts]
+        names, batch = [contestants[index].row for index in prompts], list(prompts.values())
         try:
-            steps.put([*generate(loaded, list(prompts.values()), names, settings, show, stop.is_set, schema)])
+            opening = None
+            if len(batch) == 1:
+                ((index, ids),) = prompts.items()
+                opening = contestants[index].opening_of(conversations[index], ids)
+            steps.put([*generate(loaded, batch, names, settings, show, stop.is_set, schema, opening)])
             steps.put(None)
         except BaseException as error:
             steps.put(error)

@@ -59,3 +59,8 @@ def opening_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     head = [message for message in messages if message["role"] == "system"]
     one, other = (prompt_ids(tokenizer, [*head, Message(role="user", content=chr(PRIVATE_USE[at]))]) for at in (0, -1))
     return one[: len(os.path.commonprefix([one, other]))]
+
+
+def begins(start: Sequence[int], ids: Sequence[int]) -> bool:
+    """Whether a prompt begins with an opening that is worth a pass of its own, and goes on behind it."""
+    return SHORTEST <= len(start) < len(ids) and list(ids[: len(start)]) == list(start)

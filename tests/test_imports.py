@@ -34,8 +34,8 @@ HEAVY = {
     "deepspeed",
     "bitsandbytes",
 }
-MAY_BE_HEAVY = {"training/trainer.py"}
-"""Modules that only the training process imports."""
+MAY_BE_HEAVY = {"training/trainer.py", "models/packed.py", "chat/forward.py"}
+"""Modules that are themselves imported only where they compute."""
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab import failures
-from qwenlab.chat.decoding import BASE, Row, generate
-from qwenlab.chat.opening import SHORTEST, Opening, can_share, opening_ids
+from qwenlab.chat.decoding import Row, generate
+from qwenlab.chat.opening import SHORTEST, Opening, opening_ids
 from qwenlab.models import folder as model_folder
 from qwenlab.models.contestant import Answer, Generation, Message
-from qwenlab.models.loading import LoadedModel
+from qwenlab.models.loading import BASE, LoadedModel
 from qwenlab.models.rendering import prompt_ids
 
 BATCH = 24
@@ -86,11 +86,11 @@ class LocalContestant:
         They depend on nothing but the prompts, and without some of its batches the rest is planned as before: a run
         that goes on gets the same answers, also where numbers are rounded differently in other batches.
         """
-        shares, heads = len(prompts) > 1 and can_share(self.loaded.model), dict[str, tuple[int, ...]]()
+        heads: dict[str, tuple[int, ...]] = {}
         plans: dict[tuple[int, ...], list[int]] = {}
         for index, messages in enumerate(prompts):
             start: tuple[int, ...] = ()
-            if shares:
+            if len(prompts) > 1:
                 key = "\0".join(message["content"] for message in messages if message["role"] == "system")
                 if key not in heads:
                     heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages))

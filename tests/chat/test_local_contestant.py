@@ -39,7 +39,7 @@ def answers(contestant: Any) -> list[str]:
 def test_base_stays_the_untouched_base_after_any_switching(
     smollm2: Path, random_adapter: Path, pool: ModelPool
 ) -> None:
-    untouched = answers(LocalContestant("alone", loading.load(smollm2)))
+    untouched = answers(LocalContestant("alone", loading.load_to_answer(smollm2)))
     shared = pool.get(smollm2)
     base, tuned = LocalContestant("base", shared), LocalContestant("tuned", shared, random_adapter)
     first = answers(tuned)

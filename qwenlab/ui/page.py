@@ -18,7 +18,17 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from qwenlab.conversations import formats
 from qwenlab.conversations.words import Language
 from qwenlab.errors import QwenlabError
-from qwenlab.ui import compare_tab, components, data_tab, downloads, export_tab, header, test_tab, training_tab
+from qwenlab.ui import (
+    compare_tab,
+    components,
+    data_tab,
+    downloads,
+    export_tab,
+    header,
+    start_tab,
+    test_tab,
+    training_tab,
+)
 from qwenlab.ui.guard import COOKIE, Guard, preferred_language
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
@@ -48,22 +58,25 @@ ICON = (
 def build_page(lab: Lab, language: Language) -> gr.Blocks:
     """The whole page in one language."""
     t = Translator(language)
-    tabs = (
-        ("tab_data", data_tab.build),
-        ("tab_train", training_tab.build),
-        ("tab_compare", compare_tab.build),
-        ("tab_test", test_tab.build),
-        ("tab_export", export_tab.build),
-    )
     with gr.Blocks(title=t("title"), analytics_enabled=False, fill_width=True, delete_cache=DAY) as page:
         line = gr.HTML(
             header.context_line(lab, t), elem_id="context", js_on_load=header.SCRIPT, apply_default_css=False
         )
         components.poll(3, lambda: header.context_line(lab, t), t, outputs=[line])
         with gr.Tabs(elem_id="journey"):
-            for key, build in tabs:
-                with gr.Tab(t(key), id=key):
-                    build(lab, t)
+            with gr.Tab(t("tab_start"), id="tab_start"):
+                started = start_tab.build(lab, t)
+            with gr.Tab(t("tab_data"), id="tab_data"):
+                data_tab.build(lab, t)
+            with gr.Tab(t("tab_train"), id="tab_train"):
+                run = training_tab.build(lab, t)
+            with gr.Tab(t("tab_compare"), id="tab_compare"):
+                compare_tab.build(lab, t)
+            with gr.Tab(t("tab_test"), id="tab_test"):
+                result, case = test_tab.build(lab, t)
+            with gr.Tab(t("tab_export"), id="tab_export"):
+                export = export_tab.build(lab, t)
+        start_tab.wire(lab, t, started, start_tab.Places(run, result, case, export))
     # A mounted page is never launched, and until it is, Gradio takes any path that a visitor sends for an upload.
     page.has_launched = True
     return page

@@ -35,7 +35,7 @@ def test_front_door_leads_to_the_reader_s_language(client: TestClient, accept: s
 def test_page_speaks_its_language(client: TestClient, language: str, tab: str) -> None:
     config = client.get(f"/{language}/config").json()
     labels = [part["props"].get("label") for part in config["components"] if part["type"] == "tabitem"]
-    assert len(labels) == 5
+    assert len(labels) == 6
     assert tab in labels
 
 

@@ -24,10 +24,10 @@ def lengths(samples: Sequence[Sample]) -> Lengths:
 
 def _length(index: int, sample: Sample) -> SampleLength:
     name = sample.id or f"#{index + 1}"
-    if sample.broken():
-        return SampleLength(index, name, 0, 0, ("It is broken.", "样本已损坏。"))
-    sizes = [(turn.role, _tokens(turn.text)) for turn in sample.turns]
+    sizes = [] if sample.broken() else [(turn.role, _tokens(turn.text)) for turn in sample.turns]
     trained = sum(size for role, size in sizes if role == "assistant")
+    if not trained:
+        return SampleLength(index, name, 0, 0, ("There is no answer to learn.", "没有可学习的回答。"))
     return SampleLength(index, name, sum(size for _, size in sizes), trained, None, sample.language)
 
 

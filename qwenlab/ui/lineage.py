@@ -211,7 +211,7 @@ def _asked(folder: Path, known: set[str]) -> Asked | None:
         found = _read(folder / SUMMARY, (folder / SUMMARY).stat().st_mtime_ns)
         rates = {key: float(found[key]) for key in MEASURES if found.get(key) is not None}
         return Asked(name, described, run, export, rates, float(found["answer_seconds"]), int(found["n"]), order)
-    except (OSError, QwenlabError, KeyError, TypeError, ValueError):
+    except (OSError, QwenlabError, KeyError, TypeError, ValueError, AttributeError):
         return Asked(name, described, run, export, order=order)
 
 

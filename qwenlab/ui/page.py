@@ -13,7 +13,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
 from qwenlab.conversations import formats
 from qwenlab.conversations.words import Language
@@ -25,6 +25,7 @@ from qwenlab.ui import (
     downloads,
     export_tab,
     header,
+    install,
     start_tab,
     test_tab,
     training_tab,
@@ -49,10 +50,6 @@ FONTS = [
 MONO = ["ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "Noto Sans Mono CJK SC", "monospace"]
 DAY = (86400, 86400)
 """Uploaded copies are looked for once a day and deleted when a day old."""
-ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#1f5fa8"/>'
-    '<path d="M4 8l3 3 5-6" stroke="#fff" stroke-width="2" fill="none"/></svg>'
-)
 
 
 def build_page(lab: Lab, language: Language) -> gr.Blocks:
@@ -127,21 +124,11 @@ def create_app(lab: Lab) -> FastAPI:
     def home(request: Request) -> Response:
         return RedirectResponse(f"/{preferred_language(request)}/", status_code=307)
 
-    @app.get("/manifest.json")
-    def manifest() -> Response:
-        return JSONResponse(
-            {"name": "Qwenlab", "short_name": "Qwenlab", "start_url": "/", "display": "standalone"},
-            media_type="application/manifest+json",
-        )
-
-    @app.get("/favicon.ico")
-    def icon() -> Response:
-        return Response(ICON, media_type="image/svg+xml")
-
     @app.get("/download/data/{form}")
     def download(form: str, request: Request) -> Response:
         return _download_data(lab, form, Translator(preferred_language(request)))
 
+    app.include_router(install.router())
     app.include_router(downloads.router(lab))
 
     for language in ("en", "zh"):
@@ -156,7 +143,7 @@ def create_app(lab: Lab) -> FastAPI:
             run_history=False,
             show_error=True,
             ssr_mode=False,
-            pwa=False,
+            pwa=True,
             enable_monitoring=False,
             mcp_server=False,
         )

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,14 @@ def everything(workspace: Workspace) -> list[Known]:
     others = sorted(path.parent for path in workspace.models.glob(f"*/{catalogue.COMPLETE}"))
     found += [_fetched(path) for path in others if path.name not in names and not path.name.startswith(".")]
     return [*found, *(_own(path) for path in added(workspace))]
+
+
+def ready(workspace: Workspace) -> list[str]:
+    """Names, or paths, of what is here, in the order of the list; quick, since no weights are looked at."""
+    here = {path.parent.name for path in workspace.models.glob(f"*/{catalogue.COMPLETE}")}
+    names = [one.name for one in (*catalogue.CATALOGUE, *catalogue.FAMILY) if one.name in here]
+    others = sorted(name for name in here.difference(names) if not name.startswith("."))
+    return [*names, *others, *(str(path) for path in added(workspace) if (path / "config.json").is_file())]
 
 
 def search(workspace: Workspace, words: str) -> list[Known]:
@@ -172,6 +181,12 @@ def _here(folder: Path, model: str, title: str, origin: Origin, licence: str, hu
 
 
 def _problem(folder: Path) -> QwenlabError | None:
+    index = folder / model_folder.INDEX
+    return _checked(folder, model_folder.version(folder), model_folder.version(index))
+
+
+@lru_cache(maxsize=256)
+def _checked(folder: Path, *versions: model_folder.Version) -> QwenlabError | None:  # looked at again when it changed
     try:
         model_folder.check(folder)
     except QwenlabError as error:

@@ -42,6 +42,7 @@ def test_folder_is_added_by_path_and_forgotten_without_losing_a_file(workspace: 
     last = listing.everything(workspace)[-1]
     assert (last.model, last.title, last.origin, last.ready) == (str(folder), "mine", "folder", True)
     assert (last.licence, last.config["hidden_size"]) == ("mit", 8)
+    assert listing.ready(workspace) == [str(folder)]
     assert listing.forget(workspace, folder)
     assert not listing.forget(workspace, folder)
     assert (folder / "config.json").exists()
@@ -97,6 +98,7 @@ def test_model_fetched_by_its_repository_is_listed_with_its_licence(workspace: W
     last = listing.everything(workspace)[-1]
     assert (last.title, last.origin, last.licence, last.ready) == ("Somebody/Tiny", "hub", "mit", True)
     assert catalogue.locate(workspace, "Somebody/Tiny") == folder
+    assert listing.ready(workspace) == ["Somebody--Tiny"]
 
 
 @pytest.mark.parametrize("broken", ["", "[]", '{"folders": 3}', '{"folders": [3]}'])

@@ -62,7 +62,10 @@ def to_gptq(
 
 def _origin(source: Path) -> dict[str, Any]:
     """What the manifest of a merged export says of where it comes from; a plain model folder says its name."""
-    known = ("title", "base", "base_weights", "licence", "run", "data_sha256", "adapter_sha256")
+    known = (
+        *("title", "base", "base_weights", "licence", "run", "trained", "adapter_sha256", "recipe"),
+        *("data_name", "data_samples", "data_sha256"),
+    )
     if (source / package.MANIFEST).exists():
         manifest = package.read_manifest(source)
         about = {key: manifest[key] for key in known if key in manifest}

@@ -63,8 +63,8 @@ def demo(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
         closeness = proving.measure_closeness(merged, int4, held_out, console)
     seconds["total"] = round(sum(seconds.values()) - seconds["model"], 1)
     proofs = [
-        proving.record(workspace, merged, found, specs[1:3], None),
-        proving.record(workspace, int4, found, specs[2:4], closeness),
+        proving.record(workspace, merged, found, specs[:3], None),
+        proving.record(workspace, int4, found, specs, closeness),
     ]
     rows = [one.row(test.size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
     value = {

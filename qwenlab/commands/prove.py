@@ -67,9 +67,11 @@ def prove(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     if about["kind"] != "merged":
         rows = held_out(workspace, about, suite, Path(way[-2][1]), chosen.data)
         closeness = measure_closeness(Path(way[-2][1]), folder, rows, console)
-    result = ask(workspace, suite, way[-2:] if chosen.short else way, home, console)
-    found = record(workspace, folder, result, way[-2:], closeness, cases=not chosen.without_cases)
-    return tell(found, console)
+    way, cases = (way[-2:] if chosen.short else way), not chosen.without_cases
+    result = ask(workspace, suite, way, home, console)
+    if len(way) > 2 and way[-2][0] == "merged":  # the step before is proven by the same answers
+        record(workspace, Path(way[-2][1]), result, way[:-1], None, cases)
+    return tell(record(workspace, folder, result, way, closeness, cases), console)
 
 
 def the_way(
@@ -204,22 +206,21 @@ def record(
     workspace: Workspace,
     folder: Path,
     result: Result,
-    step: Sequence[tuple[str, str]],
+    way: Sequence[tuple[str, str]],
     closeness: Mapping[str, Any] | None,
     cases: bool = True,
 ) -> dict[str, Any]:
     """Write what was found into the export, and let its name say whether it failed.
 
     Args:
-        step: (name, spec) of what was there before, and of the export.
+        way: (name, spec) of who was asked; the last is the export, and the one before what it was made from.
         cases: whether suite, answers and client go with the export.
 
     Returns:
         The scorecard, with "path" and "remedies" added.
     """
-    (before, _), (after, _) = step
-    specs = {one.name: one.describe.get("path", "") for one in result.contestants} | dict(step)
-    sizes = {name: test.size_of(workspace, spec) for name, spec in specs.items() if spec and Path(spec).exists()}
+    before, after = way[-2][0], way[-1][0]
+    sizes = {name: test.size_of(workspace, spec) for name, spec in way}
     found = scorecard(result, before, after, sizes, closeness)
 
     def write(export: Path) -> None:

@@ -55,6 +55,7 @@ def start(path: Path, slots: int, context: int, port: int = 0, key: str = "", th
     parameters.model.path = str(path)
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port
+    parameters.cors_origins, parameters.cors_credentials = "", False  # by default any web page may read the answers
     parameters.n_parallel, parameters.n_ctx = slots, context * slots
     count = threads or psutil.cpu_count(logical=False) or 1
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = count

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,13 @@ def test_client_in_the_package_asks_and_checks(served: tuple[str, Path, str]) ->
     said = ended.stdout.partition("\nexpected: ")[0]
     card.write_client(folder, {"request": request, "json": False, "expected": said.strip()})
     assert subprocess.run(ask, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.model
+def test_page_of_another_site_may_not_read_the_answers(served: tuple[str, Path, str]) -> None:
+    asked = urllib.request.Request(served[2] + "/models", headers={"Origin": "http://evil.example"})
+    with urllib.request.urlopen(asked) as reply:
+        assert reply.headers.get("Access-Control-Allow-Origin", "") not in ("*", "http://evil.example")
 
 
 def test_engine_that_is_missing_says_how_to_get_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

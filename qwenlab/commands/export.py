@@ -63,14 +63,19 @@ def merge_run(
     """Merge the adapter of a run (or of one of its checkpoints) into `target`; return the proof."""
     run = runs.find(workspace, name.partition("/")[0])
     adapter = adapters.find(workspace, name)
+    from qwenlab.export.merge import BESIDE_4_BIT
     from qwenlab.export.merge import merge as merge_adapter
 
-    console.progress("merging", 0.0)
+    note = BESIDE_4_BIT if runs.recipe_of(run).method == "qlora" else None
+    if note:
+        console.say(note[0])
     proof = merge_adapter(
         runs.base_of(run),
         adapter,
         target.absolute(),
         "bfloat16" if dtype == "bfloat16" else "float32",
+        lambda what, done: console.progress("merging", 0.9 * done, step=what),  # the proof is still to come
+        note=dict(zip(("en", "zh"), note, strict=True)) if note else {},
         title=title or run.id,
         run=run.id,
         data_sha256=files.sha256(run.folder / "data.json"),

@@ -30,9 +30,11 @@ from gguf import (
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.export import complete
 from qwenlab.export.gguf_tokens import add_tokenizer
 from qwenlab.export.gguf_types import FILE_TYPE, Kind, check_kind, tensor_type
-from qwenlab.export.safetensors_folder import Weights, to_float32
+from qwenlab.export.room import check_room
+from qwenlab.export.safetensors_folder import Weights, check_finite, to_float32
 from qwenlab.export.shuffle import Shuffle
 
 ARCHITECTURES = {
@@ -96,6 +98,7 @@ def write_gguf(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         tensors = _plan(config, weights, kind, importance)
+        check_room(target.parent, sum(math.prod(tensor.bytes_shape) for tensor in tensors))
         _add_settings(writer, config, source, kind)
         add_tokenizer(writer, source, weights.shape("model.embed_tokens.weight")[0])
         for tensor in tensors:
@@ -225,6 +228,7 @@ def _plan(config: dict[str, Any], weights: Weights, kind: Kind, importance: Mapp
     architecture = ARCHITECTURES[config["architectures"][0]]
     names = get_tensor_name_map(architecture, layers)
     tied = bool(config.get("tie_word_embeddings")) or "lm_head.weight" not in weights
+    complete.check_weights(weights, config | {"tie_word_embeddings": tied})
     shuffle = Shuffle(config, head_dim(config)) if kind in SHUFFLED else None
     tensors = []
     for name in weights:
@@ -241,7 +245,6 @@ def _plan(config: dict[str, Any], weights: Weights, kind: Kind, importance: Mapp
     if rope["rope_type"] == "llama3":
         factors = llama3_factors(rope, head_dim(config))
         tensors.append(_Tensor("rope_freqs.weight", GGMLQuantizationType.F32, factors.shape, lambda: factors))
-    _check_complete({tensor.name for tensor in tensors}, layers)
     return tensors
 
 
@@ -254,18 +257,6 @@ def _gguf_name(name: str, names: TensorNameMap) -> str:
             zh=(f"GGUF 导出不认识权重 {name}。", "请导出合并后的模型，不含适配器或额外的头。"),
         )
     return str(new)
-
-
-def _check_complete(names: set[str], layers: int) -> None:
-    parts = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down"]
-    needed = {f"blk.{layer}.{part}.weight" for layer in range(layers) for part in parts}
-    missing = sorted((needed | {"token_embd.weight", "output_norm.weight"}) - names)
-    if missing:
-        raise QwenlabError(
-            f"The model lacks {len(missing)} weights, the first is {missing[0]}.",
-            "Fetch or merge the model again.",
-            zh=(f"模型缺少 {len(missing)} 个权重，第一个是 {missing[0]}。", "请重新获取或合并该模型。"),
-        )
 
 
 def _rope_rows(name: str, config: dict[str, Any]) -> np.ndarray | None:
@@ -310,12 +301,7 @@ def _quantized(tensor: _Tensor) -> np.ndarray:
     step = max(1, PIECE // width)
     for start in range(0, len(stored), step):
         rows = to_float32(stored[order[start : start + step]])
-        if not np.isfinite(rows).all():
-            raise QwenlabError(
-                f"The weight {tensor.name} holds infinite or undefined numbers.",
-                "The training diverged: lower the learning rate and train again.",
-                zh=(f"权重 {tensor.name} 中有无穷大或无效的数字。", "训练已发散：请降低学习率后重新训练。"),
-            )
+        check_finite(tensor.name, rows)
         if tensor.columns is not None:
             rows = np.ascontiguousarray(rows[:, tensor.columns])
         made[start : start + step] = libgguf.quantize_rows(rows, tensor.kind, matters).view(np.uint8)

@@ -6,18 +6,16 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qwenlab import files
 from qwenlab.commands.console import BELOW, DONE, FAILED, Console
 from qwenlab.errors import QwenlabError
+from qwenlab.export.calibration import DEFAULT, Calibration
 from qwenlab.jobs import Job
 from qwenlab.models import adapters
 from qwenlab.training import runs
 from qwenlab.workspace import Workspace
-
-CALIBRATION_ROWS = 64
-"""Training conversations that GPTQ is calibrated on."""
 
 
 def add_verbs(verbs: Any) -> None:
@@ -32,6 +30,10 @@ def add_verbs(verbs: Any) -> None:
     quantizing.add_argument("--format", choices=("gguf", "gptq"), default="gguf")
     quantizing.add_argument("--bits", type=int, choices=(4, 5, 8, 16), default=4)
     quantizing.add_argument("--data", type=Path, help="train.json to calibrate GPTQ on; default: the run's own")
+    quantizing.add_argument("--rows", type=int, default=DEFAULT.rows, help="conversations to calibrate on")
+    quantizing.add_argument("--length", type=int, default=DEFAULT.length, help="tokens of each that count")
+    quantizing.add_argument("--seed", type=int, default=DEFAULT.seed, help="another one draws other conversations")
+    quantizing.add_argument("--group-size", type=int, help="weights that share a scale in GPTQ; default: what fits")
     quantizing.set_defaults(run=quantize)
     for one in (merging, quantizing):
         one.add_argument("-o", "--output", type=Path, required=True, help="folder to make")
@@ -86,7 +88,9 @@ def merge_run(
 
 def quantize(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Quantize and write the folder."""
-    quantize_folder(workspace, chosen.folder, chosen.output, console, chosen.format, chosen.bits, chosen.data)
+    calibration = Calibration(max(1, chosen.rows), max(1, chosen.length), chosen.seed)
+    named = (chosen.format, chosen.bits, chosen.data, calibration, chosen.group_size)
+    quantize_folder(workspace, chosen.folder, chosen.output, console, *named)
     words = f"Quantized into {chosen.output}. Test it: qwenlab test SUITE --contestant int4={chosen.output}"
     console.result({"path": str(chosen.output), "format": chosen.format, "bits": chosen.bits}, words)
     return DONE
@@ -100,6 +104,8 @@ def quantize_folder(
     form: str = "gguf",
     bits: int = 4,
     data: Path | None = None,
+    calibration: Calibration = DEFAULT,
+    group_size: int | None = None,
 ) -> None:
     """Quantize `source` into `target` as GGUF or GPTQ.
 
@@ -119,8 +125,9 @@ def quantize_folder(
         console.progress(f"quantizing {form}", done, step=what)
 
     if form == "gguf":
-        rows = _calibration(workspace, source, data, needed=False) if bits in quantizing.CALIBRATED else []
-        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, rows)
+        wanted = bits in quantizing.CALIBRATED
+        rows = _calibration(workspace, source, data, calibration, needed=False) if wanted else []
+        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, rows, calibration.length)
         return
     if bits not in (4, 8):
         raise QwenlabError(
@@ -128,14 +135,17 @@ def quantize_folder(
             "Choose 4 or 8.",
             zh=(f"这里的 GPTQ 不支持 {bits} 位。", "请选择 4 或 8。"),
         )
-    rows = _calibration(workspace, source, data)
-    quantizing.to_gptq(source.absolute(), target.absolute(), 4 if bits == 4 else 8, rows, show)
+    rows = _calibration(workspace, source, data, calibration)
+    width: Literal[4, 8] = 4 if bits == 4 else 8
+    quantizing.to_gptq(source.absolute(), target.absolute(), width, rows, show, calibration.length, group_size)
 
 
-def _calibration(workspace: Workspace, source: Path, data: Path | None, needed: bool = True) -> list[str]:
+def _calibration(
+    workspace: Workspace, source: Path, data: Path | None, calibration: Calibration, needed: bool = True
+) -> list[str]:
     """Training conversations rendered as in chat, answers included; none where there are none and none are needed."""
     from qwenlab.conversations.dataset import DataSet
-    from qwenlab.models import loading, rendering
+    from qwenlab.models import loading
 
     manifest = source / "qwenlab-export.json"
     run = str(files.read_json(manifest).get("run", "")) if manifest.exists() else ""
@@ -153,11 +163,7 @@ def _calibration(workspace: Workspace, source: Path, data: Path | None, needed: 
     if run and (workspace.runs / run).exists():
         speaks = runs.recipe_of(Job(workspace.runs / run)).languages
         samples = [sample for sample in samples if sample.language in speaks]
-    stride = max(1, len(samples) // CALIBRATION_ROWS)  # spread over the whole set
-    return [
-        rendering.render(tokenizer, sample.to_messages(), open_turn=False)
-        for sample in samples[::stride][:CALIBRATION_ROWS]
-    ]
+    return calibration.texts(tokenizer, samples)
 
 
 def verify(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
@@ -170,6 +176,10 @@ def verify(chosen: argparse.Namespace, workspace: Workspace, console: Console) -
         value = {"path": str(chosen.folder), "ok": False, "wrong": wrong}
         console.result(value, f"{chosen.folder} is damaged: {', '.join(wrong)} differ from SHA256SUMS. Copy it again.")
         return BELOW
+    if manifest["kind"] == "adapter":
+        value = {"path": str(chosen.folder), "ok": True, "kind": "adapter", "wrong": []}
+        console.result(value, f"{chosen.folder} is whole. It answers together with its base, {manifest['base']}.")
+        return DONE
     loaded = package.prove_loading(chosen.folder.absolute())
     value = {"path": str(chosen.folder), "ok": True, "kind": manifest["kind"], "wrong": [], **loaded}
     console.result(value, f"{chosen.folder} is whole and answers: {loaded['answer']!r}")

@@ -21,6 +21,7 @@ REQUIRED = {
     "merged": ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     "gptq": ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     "gguf": ("model.gguf",),
+    "adapter": ("adapter_config.json", "tokenizer.json", "tokenizer_config.json"),
 }
 """What a loader needs beside the weights, by kind of export."""
 CARRIED = (
@@ -204,6 +205,12 @@ def add_scorecard(folder: Path, suite: str, table: str) -> None:
 
 
 SERVING = {
+    "adapter": (
+        "It needs its base model. By vLLM, and by llama.cpp on an F16 or Q8_0 file of the base or one of its makers\n"
+        "(not on a Q4_K_M or Q5_K_M made by Qwenlab, whose channels are in another order):\n\n"
+        "    vllm serve BASE --enable-lora --lora-modules mine=.\n"
+        "    llama-server -m BASE.gguf --lora adapter.gguf --jinja"
+    ),
     "merged": "    vllm serve .          # or any server that loads Hugging Face folders",
     "gptq": "    vllm serve .          # reads GPTQ on GPUs and on x86",
     "gguf": (

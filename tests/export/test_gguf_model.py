@@ -32,7 +32,7 @@ TEXTS = [
 class Engine:
     """llama.cpp with one model: its tokens, and its log-probabilities after a prompt."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, adapter: Path | None = None) -> None:
         import xllamacpp
 
         params = xllamacpp.CommonParams()
@@ -41,6 +41,10 @@ class Engine:
         params.warmup = False
         params.fit_params = False
         params.verbosity = 0
+        if adapter:
+            lora = xllamacpp.CommonAdapterLoraInfo()
+            lora.path = str(adapter)
+            params.lora_adapters = [lora]
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
         self.server = xllamacpp.Server(params)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qwenlab import __version__
 from qwenlab.commands import (
+    adapter,
     batch,
     chat,
     data,
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--workspace", type=Path, help="folder of models, runs and results (or QWENLAB_HOME)")
     top.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # how the page follows a verb it started
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for room in (models, data, train, chat, batch, suite, test, report, export, prove, verify, serve, demo):
+    for room in (models, data, train, chat, batch, suite, test, report, export, adapter, prove, verify, serve, demo):
         room.add_verbs(verbs)
     return top
 

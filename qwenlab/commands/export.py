@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qwenlab import files
 from qwenlab.commands.console import DONE, Console
@@ -14,13 +14,12 @@ from qwenlab.commands.stopping import stoppable
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError
 from qwenlab.export import place, sizes
+from qwenlab.export.calibration import DEFAULT, Calibration
 from qwenlab.jobs import Job
 from qwenlab.models import adapters
 from qwenlab.training import runs
 from qwenlab.workspace import Workspace
 
-CALIBRATION_ROWS = 64
-"""Training conversations that quantizing is calibrated on."""
 KNOWN = ("event", "time", "what", "fraction")
 LONG_TAIL = 1_000_000
 """Characters of a proof's log, whose last line is what it found."""
@@ -38,9 +37,10 @@ def add_verbs(verbs: Any) -> None:
     quantizing.add_argument("--format", choices=("gguf", "gptq"), default="gguf")
     quantizing.add_argument("--bits", type=int, choices=(4, 5, 8, 16), default=4)
     quantizing.add_argument("--data", type=Path, help="train.json to calibrate on; default: the run's own")
-    quantizing.add_argument(
-        "--calibration-rows", type=int, default=CALIBRATION_ROWS, metavar="N", help="conversations to calibrate on"
-    )
+    quantizing.add_argument("--rows", type=int, default=DEFAULT.rows, help="conversations to calibrate on")
+    quantizing.add_argument("--length", type=int, default=DEFAULT.length, help="tokens of each that count")
+    quantizing.add_argument("--seed", type=int, default=DEFAULT.seed, help="another one draws other conversations")
+    quantizing.add_argument("--group-size", type=int, help="weights that share a scale in GPTQ; default: what fits")
     quantizing.set_defaults(run=quantize)
     for one in (merging, quantizing):
         one.add_argument("-o", "--output", type=Path, required=True, help="folder to make")
@@ -68,17 +68,22 @@ def merge_run(
     workspace: Workspace, name: str, target: Path, console: Console, dtype: str = "float32", title: str = ""
 ) -> dict[str, Any]:
     """Merge the adapter of a run (or of one of its checkpoints) into `target`; return the proof."""
+    from qwenlab.export.merge import BESIDE_4_BIT
     from qwenlab.export.merge import merge as merge_adapter
 
     run = runs.find(workspace, name.partition("/")[0])
     adapter, base, recipe = adapters.find(workspace, name), runs.base_of(run), runs.recipe_of(run)
     place.require_room(_parent(target), sizes.merged_bytes(base, dtype))
-    console.progress("merging", 0.0)
+    note = BESIDE_4_BIT if recipe.method == "qlora" else None
+    if note:
+        console.say(note[0])
     proof = merge_adapter(
         base,
         adapter,
         target.absolute(),
         "bfloat16" if dtype == "bfloat16" else "float32",
+        lambda what, done: console.progress("merging", 0.9 * done, step=what),  # the proof is still to come
+        note=dict(zip(("en", "zh"), note, strict=True)) if note else {},
         title=title or run.id,
         run=run.id,
         trained=name,
@@ -93,17 +98,10 @@ def merge_run(
 
 def quantize(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Quantize and write the folder."""
+    calibration = Calibration(max(1, chosen.rows), max(1, chosen.length), chosen.seed)
+    named = (chosen.format, chosen.bits, chosen.data, calibration, chosen.group_size)
     with stoppable(console.job):
-        quantize_folder(
-            workspace,
-            chosen.folder,
-            chosen.output,
-            console,
-            chosen.format,
-            chosen.bits,
-            chosen.data,
-            chosen.calibration_rows,
-        )
+        quantize_folder(workspace, chosen.folder, chosen.output, console, *named)
     if chosen.suite:
         return prove_fresh(workspace, chosen.output, chosen.suite, chosen.limit, console)
     words = f"Quantized into {chosen.output}. Test it: qwenlab test SUITE --contestant int4={chosen.output}"
@@ -119,7 +117,8 @@ def quantize_folder(
     form: str = "gguf",
     bits: int = 4,
     data: Path | None = None,
-    rows: int = CALIBRATION_ROWS,
+    calibration: Calibration = DEFAULT,
+    group_size: int | None = None,
 ) -> None:
     """Quantize `source` into `target` as GGUF or GPTQ.
 
@@ -141,8 +140,9 @@ def quantize_folder(
         console.progress(f"quantizing {form}", done, step=what)
 
     if form == "gguf":
-        known = _calibration(workspace, source, data, rows, needed=False) if bits in quantizing.CALIBRATED else []
-        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, known)
+        wanted = bits in quantizing.CALIBRATED
+        rows = _calibration(workspace, source, data, calibration, needed=False) if wanted else []
+        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, rows, calibration.length)
         return
     if bits not in (4, 8):
         raise QwenlabError(
@@ -150,13 +150,16 @@ def quantize_folder(
             "Choose 4 or 8.",
             zh=(f"这里的 GPTQ 不支持 {bits} 位。", "请选择 4 或 8。"),
         )
-    texts = _calibration(workspace, source, data, rows)
-    quantizing.to_gptq(source.absolute(), target.absolute(), 4 if bits == 4 else 8, texts, show)
+    rows = _calibration(workspace, source, data, calibration)
+    width: Literal[4, 8] = 4 if bits == 4 else 8
+    quantizing.to_gptq(source.absolute(), target.absolute(), width, rows, show, calibration.length, group_size)
 
 
-def _calibration(workspace: Workspace, source: Path, data: Path | None, rows: int, needed: bool = True) -> list[str]:
+def _calibration(
+    workspace: Workspace, source: Path, data: Path | None, calibration: Calibration, needed: bool = True
+) -> list[str]:
     """Training conversations rendered as in chat, answers included; none where there are none and none are needed."""
-    from qwenlab.models import loading, rendering
+    from qwenlab.models import loading
 
     manifest = source / "qwenlab-export.json"
     run = str(files.read_json(manifest).get("run", "")) if manifest.exists() else ""
@@ -174,8 +177,7 @@ def _calibration(workspace: Workspace, source: Path, data: Path | None, rows: in
     if run and (workspace.runs / run).exists():
         speaks = runs.recipe_of(Job(workspace.runs / run)).languages
         samples = [sample for sample in samples if sample.language in speaks]
-    stride = max(1, len(samples) // rows)  # spread over the whole set
-    return [rendering.render(tokenizer, sample.to_messages(), open_turn=False) for sample in samples[::stride][:rows]]
+    return calibration.texts(tokenizer, samples)
 
 
 def _parent(target: Path) -> Path:

@@ -59,6 +59,12 @@ def prove(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     folder = chosen.folder.absolute()
     suite = load_suite(find_suite(workspace, chosen.suite))
     about = package.read_manifest(folder)
+    if about["kind"] == "adapter":
+        raise QwenlabError(
+            f"{folder.name} is an adapter alone, which was proven with its run.",
+            "Test it as a contestant: BASE+FOLDER.",
+            zh=(f"{folder.name} 是单独的适配器，已随训练一起验证。", "可将“基础模型+文件夹”作为测试对象测试。"),
+        )
     way = the_way(workspace, folder, about, chosen.against)
     speaks = chosen.language or catalogue.languages(way[0][1].partition("+")[0])
     suite = suite.only(speaks, None, chosen.limit)

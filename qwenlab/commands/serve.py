@@ -35,6 +35,12 @@ def serve(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     folder = chosen.folder.absolute()
     kind = package.read_manifest(folder)["kind"]
     address = f"http://127.0.0.1:{chosen.port}/v1"
+    if kind == "adapter":
+        raise QwenlabError(
+            "An adapter alone cannot be served here.",
+            "Export the merged model, or use the commands in the adapter's README.md.",
+            zh=("单独的适配器无法在这里提供服务。", "请导出合并后的模型，或使用适配器 README.md 中的命令。"),
+        )
     if kind == "gguf":
         from qwenlab.export.gguf_server import serve_gguf
 

@@ -49,6 +49,10 @@ def verify(chosen: argparse.Namespace, workspace: Workspace, console: Console) -
             {**value, "ok": False}, f"{chosen.folder} is damaged: {files_named} differ from SHA256SUMS. Copy it again."
         )
         return BELOW
+    if manifest["kind"] == "adapter":
+        words = f"{chosen.folder} is whole. It answers together with its base, {manifest.get('base')}."
+        console.result({**value, "ok": True}, words)
+        return DONE
     with stoppable(console.job):
         loaded = package.prove_loading(folder)
         checked = check_scorecard(folder, chosen.cases, workspace, console)

@@ -39,6 +39,10 @@ COLUMNS = {
     "bytes": "size",
 }
 SERVING = {
+    "adapter": (
+        "vllm serve BASE --enable-lora --lora-modules mine=.",
+        "llama-server -m BASE.gguf --lora adapter.gguf --jinja",
+    ),
     "merged": ("vllm serve .", "python -m sglang.launch_server --model-path .", "qwenlab serve ."),
     "gptq": ("vllm serve .", "python -m sglang.launch_server --model-path .", "qwenlab serve ."),
     "gguf": (
@@ -48,6 +52,12 @@ SERVING = {
     ),
 }
 """Commands that serve an export, run inside its folder."""
+ADAPTER = (
+    "It needs its base model; by llama.cpp an F16 or Q8_0 file of it, or one of its makers (not a Q4_K_M or Q5_K_M "
+    "made by Qwenlab, whose channels are in another order).",
+    "它需要基础模型；用 llama.cpp 时需要 F16 或 Q8_0 文件，或原厂文件（不能用 Qwenlab 制作的 Q4_K_M 或 Q5_K_M，"
+    "其通道顺序不同）。",
+)
 _MARKUP = re.compile(r"([\\`*_\[\]|~$#!])")
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -71,7 +81,10 @@ def write_card(folder: Path, about: Mapping[str, Any]) -> None:
     lines = [f"# {plain(about.get('title') or folder.name)}", "", f"Made with Qwenlab ({plain(about['kind'])})."]
     lines += ["", "| | |", "|---|---|"]
     lines += [f"| {en} / {zh} | {plain(about[key])} |" for key, (en, zh) in FACTS.items() if about.get(key)]
-    lines += _scores(scorecard) if scorecard else _unproven()
+    if about["kind"] == "adapter":
+        lines += ["", *ADAPTER]
+    else:
+        lines += _scores(scorecard) if scorecard else _unproven()
     if about.get("recipe"):
         recipe = json.dumps(about["recipe"], ensure_ascii=False, indent=1)
         lines += ["", "## Recipe / 训练设置", "", block(recipe, "json")]

@@ -24,6 +24,7 @@ REQUIRED = {
     "merged": ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     "gptq": ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     "gguf": ("model.gguf",),
+    "adapter": ("adapter_config.json", "tokenizer.json", "tokenizer_config.json"),
 }
 """What a loader needs beside the weights, by kind of export."""
 CARRIED = (

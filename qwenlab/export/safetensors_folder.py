@@ -1,10 +1,11 @@
-"""The weights of a Hugging Face folder, read row by row without torch and without loading a whole tensor."""
+"""Safetensors weights, read row by row without torch and without loading a whole tensor."""
 
 from __future__ import annotations
 
 import json
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,15 @@ class Weights:
 
     The layout is the one of https://github.com/huggingface/safetensors#format: eight bytes with the length
     of a JSON header, the header, then the tensors.
+
+    Args:
+        folder: a Hugging Face folder.
+        names: the files to read; by default those of a model.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Iterable[str] | None = None) -> None:
         self._places: dict[str, _Place] = {}
-        for file in _weight_files(folder):
+        for file in _weight_files(folder, names):
             for name, place in _read_header(file):
                 self._places[name] = place
 
@@ -51,9 +56,15 @@ class Weights:
         """The shape as torch has it: output features first."""
         return self._places[name].shape
 
+    def dtype(self, name: str) -> str:
+        """The type as safetensors calls it, such as "BF16"."""
+        return self._places[name].dtype
+
     def stored(self, name: str) -> np.ndarray:
         """The tensor as it lies on disk, memory-mapped; bfloat16 appears as uint16. See `to_float32`."""
         place = self._places[name]
+        if not math.prod(place.shape):
+            return np.empty(place.shape, STORED[place.dtype])  # an empty map is refused
         return np.memmap(place.file, STORED[place.dtype], mode="r", offset=place.offset, shape=place.shape)
 
 
@@ -64,11 +75,31 @@ def to_float32(stored: np.ndarray) -> np.ndarray:
     return stored.astype(np.float32)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def check_finite(name: str, numbers: np.ndarray) -> None:
+    """Refuse numbers that no model computes with.
+
+    Raises:
+        QwenlabError: naming the weight.
+    """
+    if not np.isfinite(numbers).all():
+        raise QwenlabError(
+            f"The weight {name} holds infinite or undefined numbers.",
+            "The training diverged: lower the learning rate and train again.",
+            zh=(f"权重 {name} 中有无穷大或无效的数字。", "训练已发散：请降低学习率后重新训练。"),
+        )
+
+
+def _weight_files(folder: Path, names: Iterable[str] | None) -> list[Path]:
     index = folder / "model.safetensors.index.json"
-    names = sorted(set(files.read_json(index)["weight_map"].values())) if index.exists() else ["model.safetensors"]
+    if names is None:
+        names = ["model.safetensors"]
+        if index.exists():
+            try:
+                names = sorted({str(name) for name in files.read_json(index)["weight_map"].values()})
+            except (KeyError, TypeError, AttributeError) as error:
+                raise _broken(index) from error
     for name in names:
-        if not (folder / name).is_file():
+        if Path(name).name != name or not (folder / name).is_file():  # an index must not point out of its folder
             raise QwenlabError(
                 f"The model folder {folder} has no file {name}.",
                 "Name a Hugging Face folder with safetensors weights, or fetch the model again.",
@@ -81,32 +112,37 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _read_header(file: Path) -> Iterator[tuple[str, _Place]]:
-    broken = QwenlabError(
-        f"{file} is cut short or is no safetensors file.",
-        "Fetch or merge the model again.",
-        zh=(f"{file} 不完整，或不是 safetensors 文件。", "请重新获取或合并该模型。"),
-    )
     size = file.stat().st_size
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
             if length > size:
-                raise broken
+                raise _broken(file)
             header = json.loads(opened.read(length))
-    except (struct.error, ValueError) as error:
-        raise broken from error
-    header.pop("__metadata__", None)
-    for name, entry in header.items():
-        start, end = entry["data_offsets"]
-        if 8 + length + end > size:
-            raise broken
-        if entry["dtype"] not in STORED:
-            raise QwenlabError(
-                f"The weight {name} in {file} has the type {entry['dtype']}, which is not a plain float.",
-                "Export from the merged model in bfloat16, not from one that is quantized already.",
-                zh=(
-                    f"{file} 中的权重 {name} 类型为 {entry['dtype']}，不是普通浮点数。",
-                    "请从 bfloat16 的合并模型导出，而不是已量化的模型。",
-                ),
-            )
-        yield name, _Place(file, entry["dtype"], tuple(entry["shape"]), 8 + length + start)
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            if entry["dtype"] not in STORED:
+                raise QwenlabError(
+                    f"The weight {name} in {file} has the type {entry['dtype']}, which is not a plain float.",
+                    "Export from the merged model, not from one that is quantized already.",
+                    zh=(
+                        f"{file} 中的权重 {name} 类型为 {entry['dtype']}，不是普通浮点数。",
+                        "请从合并后的模型导出，而不是已量化的模型。",
+                    ),
+                )
+            start, end = entry["data_offsets"]
+            place = _Place(file, entry["dtype"], tuple(entry["shape"]), 8 + length + start)
+            wanted = math.prod(place.shape) * STORED[place.dtype].itemsize
+            if min(start, *place.shape) < 0 or end - start != wanted or 8 + length + end > size:
+                raise _broken(file)
+            yield name, place
+    except (struct.error, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise _broken(file) from error
+
+
+def _broken(file: Path) -> QwenlabError:
+    return QwenlabError(
+        f"{file} is cut short or is no safetensors file.",
+        "Fetch or merge the model again.",
+        zh=(f"{file} 不完整，或不是 safetensors 文件。", "请重新获取或合并该模型。"),
+    )

@@ -145,5 +145,8 @@ def test_export_whose_origin_is_gone_says_what_to_name(workspace: Workspace) -> 
 def test_what_mends_depends_on_what_was_made(kind: str, bits: int | None, rows: int, keys: list[str]) -> None:
     found = mending.remedies({"kind": kind, "bits": bits, "calibration_rows": rows})
     assert [one.key for one in found] == keys
+    if kind == "gptq":
+        finer = mending.remedies({"kind": kind, "bits": bits, "calibration_rows": rows, "group_size": 128})
+        assert finer[1].flags == ["--format", "gptq", "--bits", "4", "--group-size", "32"]
     if "rows" in keys:
-        assert found[0].flags[-2:] == ["--calibration-rows", "256"]
+        assert found[0].flags[-2:] == ["--rows", "256"]

@@ -91,7 +91,8 @@ def of_run(lab: Lab, job: Job) -> list[Entrant]:
 
 
 def _exports(lab: Lab) -> list[Entrant]:
-    folders = {path.parent for pattern in ("*", "*/*") for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
+    patterns = ("[!.]*", "[!.]*/[!.]*")  # what begins with a dot is being made
+    folders = {path.parent for pattern in patterns for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
     found = []
     for folder in sorted(folders):
         try:

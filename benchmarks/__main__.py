@@ -80,7 +80,14 @@ def data() -> Iterator[Row]:
     yield from rows()
 
 
-ALL = {"start": start_up, "scoring": scoring, "chat": chat, "training": training, "data": data}
+def endpoint() -> Iterator[Row]:
+    """A large suite on an OpenAI-compatible server."""
+    from benchmarks.endpoint import rows
+
+    yield from rows()
+
+
+ALL = {"start": start_up, "scoring": scoring, "endpoint": endpoint, "chat": chat, "training": training, "data": data}
 
 
 def main() -> int:

@@ -19,6 +19,8 @@ from qwenlab.models.packed import HEAD, PRODUCTS, Part
 
 ROOM = 64
 """Tokens for which there is room in advance; beyond, keys and values are copied once."""
+FEW = 32
+"""Tokens at once up to which thin products are quicker in float32."""
 
 
 class States:
@@ -150,7 +152,7 @@ class _Product:
 class _Thin:
     """LoRA of all adapters in two thin products; each row keeps what its own adapter says.
 
-    In float32 on a processor, whose bfloat16 products of this size take four times as long.
+    In float32 for few tokens on a processor, whose bfloat16 products take several times as long there.
     """
 
     def __init__(self, parts: Sequence[Any], spoken: Sequence[str]) -> None:
@@ -172,14 +174,16 @@ class _Thin:
 
     def mix(self, voices: Tensor | None) -> None:
         """Which adapter each row has; None when all rows have the same."""
-        self._own = None if voices is None else (voices[:, None, None] == self._owners).to(self._down)
+        own = None if voices is None else voices[:, None, None] == self._owners
+        self._own = None if own is None else own.to(self._down)
 
     def __call__(self, x: Tensor, said: Tensor) -> Tensor:
         """Add to what the base said."""
-        small = functional.linear(x.to(self._down.dtype), self._down)
+        kind = self._down.dtype if x.shape[0] * x.shape[1] <= FEW else x.dtype
+        small = functional.linear(x.to(kind), self._down.to(kind))
         if self._own is not None:
             small = small * self._own
-        return said.add_(functional.linear(small, self._up))
+        return said.add_(functional.linear(small.to(kind), self._up.to(kind)))
 
 
 Turn = tuple[Tensor, Tensor]

@@ -35,7 +35,8 @@ def logits_of(base: Path, adapter: Path | None) -> list[Any]:
     with torch.inference_mode():
         for prompt in PROMPTS:
             ids = prompt_ids(loaded.tokenizer, [Message(role="user", content=prompt)])
-            found.append(loaded.model(input_ids=torch.tensor([ids], device=loaded.model.device)).logits[0, -1].cpu())
+            inputs = torch.tensor([ids], device=loaded.model.device)
+            found.append(loaded.model(input_ids=inputs, logits_to_keep=1).logits[0, -1].cpu())
     del loaded
     gc.collect()  # one model in memory at a time
     return found

@@ -12,7 +12,9 @@ from qwenlab.ui.texts import (
     data_trained,
     export,
     looks,
+    models,
     shell,
+    start,
     suite_editor,
     talks,
     test,
@@ -23,6 +25,7 @@ from qwenlab.ui.texts import (
 TEXTS: dict[str, tuple[str, str]] = {}
 for _table in (
     shell.TEXTS,
+    start.TEXTS,
     data.TEXTS,
     data_checks.TEXTS,
     data_form.TEXTS,
@@ -30,6 +33,7 @@ for _table in (
     data_trained.TEXTS,
     training.TEXTS,
     looks.TEXTS,
+    models.TEXTS,
     compare.TEXTS,
     talks.TEXTS,
     test.TEXTS,

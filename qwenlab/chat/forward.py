@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from qwenlab.models.loading import BASE, LoadedModel
-from qwenlab.models.packed import HEAD, PRODUCTS, Part
+from qwenlab.models.packed import PRODUCTS, Part
 
 ROOM = 64
 """Tokens for which there is room in advance; beyond, keys and values are copied once."""
@@ -78,13 +78,14 @@ class Forward:
     """
 
     def __init__(self, loaded: LoadedModel, names: Sequence[str]) -> None:
-        model, by_peft = loaded.plain, not all(loaded.mixes(name) for name in names)
-        self._spoken = [] if by_peft else sorted(set(names) - {BASE})
+        model, ours = loaded.plain, loaded.has_adapters and all(loaded.mixes(name) for name in names)
+        self._spoken = sorted(set(names) - {BASE}) if ours else []
         self._decoder, self._layers = model.get_decoder(), list(model.get_decoder().layers)
         self._products = [
-            [_Product(layer, paths, self._spoken, by_peft) for paths in PRODUCTS] for layer in self._layers
+            [_Product([layer.get_submodule(path) for path in paths], self._spoken, ours) for paths in PRODUCTS]
+            for layer in self._layers
         ]
-        self._head = _Product(model, HEAD, self._spoken, by_peft)
+        self._head = _Product([model.get_output_embeddings()], self._spoken, ours)
         self._windows = [getattr(layer.self_attn, "sliding_window", None) for layer in self._layers]
         self.device, self._names = model.device, list(names)
         self.keep(range(len(names)))
@@ -131,9 +132,9 @@ class Forward:
 class _Product:
     """Matrices that multiply the same input, each with its adapters; the outputs stand side by side."""
 
-    def __init__(self, within: Any, paths: Sequence[str], spoken: Sequence[str], by_peft: bool) -> None:
-        parts: list[Any] = [within.get_submodule(path) for path in paths]
-        bare = parts if by_peft else [getattr(part, "base_layer", part) for part in parts]
+    def __init__(self, parts: list[Any], spoken: Sequence[str], ours: bool) -> None:
+        # Otherwise PEFT adds what there is to add: the adapter in training, or one that only it can compute.
+        bare = [getattr(part, "base_layer", part) for part in parts] if ours else parts
         self._matrices = [bare[0].whole] if all(type(one) is Part for one in bare) else bare
         adapted = any(name in getattr(part, "lora_A", ()) for part in parts for name in spoken)
         self._thin = _Thin(parts, spoken) if adapted else None

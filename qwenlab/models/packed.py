@@ -17,7 +17,6 @@ PRODUCTS = (
     ("mlp.down_proj",),
 )
 """The matrices of a decoder layer, by what they multiply."""
-HEAD = ("lm_head",)
 
 
 class Packed(nn.Module):
@@ -90,7 +89,7 @@ def pack(model: Any) -> None:
         for name in ("input_layernorm", "post_attention_layernorm"):
             setattr(layer, name, _norm(getattr(layer, name)))
     model.get_decoder().norm = _norm(model.get_decoder().norm)
-    _replace(model, HEAD)
+    _replace(model, ("lm_head",))
 
 
 def _replace(within: nn.Module, paths: tuple[str, ...]) -> None:

@@ -204,6 +204,21 @@ def test_adapter_that_is_more_than_lora_is_computed_by_peft(base: Path, tmp_path
         torch.testing.assert_close(read(loaded, [other] * 2, [0, 11]), alone_by_peft(plain), **close)
 
 
+@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "autocast"])
+def test_model_in_training_answers_with_its_live_adapter(autocast: bool) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(small(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")).eval()
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found, expected = read(LoadedModel(Path("small"), None, model), [BASE] * 2, [0, 5, 11]), scores(model)
+    far = (found - scores(small())).abs().max()
+    assert (found - expected.float()).abs().max() < (0.1 if autocast else 0.001) * far
+
+
 def test_packed_model_counts_the_same_memory_and_gives_its_weights_back() -> None:
     import torch
 

@@ -15,12 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from qwenlab.models.loading import BASE, LoadedModel
-from qwenlab.models.packed import PRODUCTS, Part
+from qwenlab.models.packed import PRODUCTS, Norm, Part
 
 ROOM = 64
 """Tokens for which there is room in advance; beyond, keys and values are copied once."""
 FEW = 32
 """Tokens at once up to which thin products are quicker in float32."""
+
+Turn = tuple[Tensor, Tensor]
+"""Cosine and sine of rotary positions, as `_turn` makes them."""
 
 
 class States:
@@ -80,24 +83,20 @@ class Forward:
     def __init__(self, loaded: LoadedModel, names: Sequence[str]) -> None:
         model, ours = loaded.plain, loaded.has_adapters and all(loaded.mixes(name) for name in names)
         self._spoken = sorted(set(names) - {BASE}) if ours else []
-        self._decoder, self._layers = model.get_decoder(), list(model.get_decoder().layers)
-        self._products = [
-            [_Product([layer.get_submodule(path) for path in paths], self._spoken, ours) for paths in PRODUCTS]
-            for layer in self._layers
-        ]
+        self._decoder = model.get_decoder()
+        self._layers = [_Layer(layer, self._spoken, ours) for layer in self._decoder.layers]
+        self._norm = _direct(self._decoder.norm)
         self._head = _Product([model.get_output_embeddings()], self._spoken, ours)
-        self._windows = [getattr(layer.self_attn, "sliding_window", None) for layer in self._layers]
         self.device, self._names = model.device, list(names)
         self.keep(range(len(names)))
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows only."""
         self._names = [self._names[row] for row in rows]
-        mixed = self._spoken and len(set(self._names)) > 1
-        voices = (
-            torch.tensor([self._spoken.index(name) if name != BASE else -1 for name in self._names]) if mixed else None
-        )
-        for product in chain(*self._products, [self._head]):
+        voices = None
+        if self._spoken and len(set(self._names)) > 1:
+            voices = torch.tensor([self._spoken.index(name) if name != BASE else -1 for name in self._names])
+        for product in chain(*(layer.products for layer in self._layers), [self._head]):
             product.mix(voices)
 
     def __call__(self, ids: Tensor, valid: Tensor, states: States, look: Callable[[], None]) -> Tensor:
@@ -115,18 +114,47 @@ class Forward:
         new, places = ids.shape[1], (valid.cumsum(-1) - 1).clamp(min=0)
         hidden = self._decoder.embed_tokens(ids)
         turn = _turn(*self._decoder.rotary_emb(hidden, places[:, -new:]))
-        masks = {window: _mask(valid, places, new, window) for window in set(self._windows)}
+        masks = {window: _mask(valid, places, new, window) for window in {layer.window for layer in self._layers}}
         for at, layer in enumerate(self._layers):
             if at == 0 or new > 1:
                 look()
-            project, join, widen, narrow = self._products[at]
-            queries, keys, values = _heads(layer.self_attn, project(layer.input_layernorm(hidden)), turn)
-            heard = _attend(queries, *states.add(at, keys, values), masks[self._windows[at]], layer.self_attn.scaling)
-            hidden = hidden + join(heard)
-            gate, up = widen(layer.post_attention_layernorm(hidden)).chunk(2, -1)
-            hidden = hidden + narrow(layer.mlp.act_fn(gate) * up)
+            project, join, widen, narrow = layer.products
+            queries, keys, values = layer.heads(project(layer.before(hidden)), turn)
+            hidden = hidden + join(_attend(queries, *states.add(at, keys, values), masks[layer.window], layer.scale))
+            gate, up = widen(layer.between(hidden)).chunk(2, -1)
+            hidden = hidden + narrow(layer.activate(gate) * up)
         states.length += new
-        return self._head(self._decoder.norm(hidden[:, -1:].contiguous()))[:, -1].float()
+        return self._head(self._norm(hidden[:, -1:].contiguous()))[:, -1].float()
+
+
+class _Layer:
+    """A decoder layer taken apart: looking things up in modules for every token takes as long as computing."""
+
+    def __init__(self, layer: Any, spoken: Sequence[str], ours: bool) -> None:
+        attention = layer.self_attn
+        self.products = [_Product([layer.get_submodule(path) for path in paths], spoken, ours) for paths in PRODUCTS]
+        self.before, self.between = _direct(layer.input_layernorm), _direct(layer.post_attention_layernorm)
+        self.activate, self.scale = layer.mlp.act_fn, attention.scaling
+        self.window: int | None = getattr(attention, "sliding_window", None)
+        self._width, self._sharing = attention.head_dim, attention.num_key_value_groups
+        self._norms = (attention.q_norm, attention.k_norm) if hasattr(attention, "q_norm") else None
+
+    def heads(self, projected: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (rows, heads, new, width), the first two turned to their places."""
+        everything = projected.unflatten(-1, (-1, self._width))
+        shared = everything.shape[2] // (self._sharing + 2)
+        turned, values = everything[:, :, :-shared], everything[:, :, -shared:]
+        if self._norms:
+            of_queries, of_keys = self._norms
+            turned = torch.cat((of_queries(turned[:, :, :-shared]), of_keys(turned[:, :, -shared:])), 2)
+        cos, sin = turn
+        turned = torch.addcmul(turned * cos, turned.roll(self._width // 2, -1), sin).to(values.dtype).transpose(1, 2)
+        return turned[:, :-shared], turned[:, -shared:], values.transpose(1, 2)
+
+
+def _direct(norm: Any) -> Callable[[Tensor], Tensor]:
+    found: Callable[[Tensor], Tensor] = norm.function() if isinstance(norm, Norm) else norm
+    return found
 
 
 class _Product:
@@ -135,7 +163,7 @@ class _Product:
     def __init__(self, parts: list[Any], spoken: Sequence[str], ours: bool) -> None:
         # Otherwise PEFT adds what there is to add: the adapter in training, or one that only it can compute.
         bare = [getattr(part, "base_layer", part) for part in parts] if ours else parts
-        self._matrices = [bare[0].whole] if all(type(one) is Part for one in bare) else bare
+        self._matrices = [bare[0].whole.product()] if all(type(one) is Part for one in bare) else bare
         adapted = any(name in getattr(part, "lora_A", ()) for part in parts for name in spoken)
         self._thin = _Thin(parts, spoken) if adapted else None
 
@@ -145,8 +173,10 @@ class _Product:
             self._thin.mix(voices)
 
     def __call__(self, x: Tensor) -> Tensor:
-        said = [matrix(x) for matrix in self._matrices]
-        whole = torch.cat(said, -1) if len(said) > 1 else said[0]
+        if len(self._matrices) == 1:
+            whole: Tensor = self._matrices[0](x)
+        else:
+            whole = torch.cat([matrix(x) for matrix in self._matrices], -1)
         return self._thin(x, whole) if self._thin else whole
 
 
@@ -187,27 +217,10 @@ class _Thin:
         return said.add_(functional.linear(small.to(kind), self._up.to(kind)))
 
 
-Turn = tuple[Tensor, Tensor]
-
-
 def _turn(cos: Tensor, sin: Tensor) -> Turn:
     """Rotary positions for `x * cos + rolled x * sin`, each of shape (rows, new, 1, width)."""
     first, second = sin.chunk(2, -1)
     return cos[:, :, None], torch.cat((-first, second), -1)[:, :, None]
-
-
-def _heads(attention: Any, projected: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values, each (rows, heads, new, width), the first two turned to their places."""
-    width = attention.head_dim
-    all_heads = projected.unflatten(-1, (-1, width))
-    shared = all_heads.shape[2] // (attention.num_key_value_groups + 2)
-    turned, values = all_heads[:, :, :-shared], all_heads[:, :, -shared:]
-    if hasattr(attention, "q_norm"):
-        queries, keys = turned[:, :, :-shared], turned[:, :, -shared:]
-        turned = torch.cat((attention.q_norm(queries), attention.k_norm(keys)), 2)
-    cos, sin = turn
-    turned = torch.addcmul(turned * cos, turned.roll(width // 2, -1), sin).to(values.dtype).transpose(1, 2)
-    return turned[:, :-shared], turned[:, -shared:], values.transpose(1, 2)
 
 
 def _mask(valid: Tensor, places: Tensor, new: int, window: int | None) -> Tensor | None:

@@ -5,6 +5,7 @@ Matrices that multiply the same input become one, so that a layer takes four pro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ PRODUCTS = (
     ("mlp.down_proj",),
 )
 """The matrices of a decoder layer, by what they multiply."""
+FEW = 32768
+"""Numbers up to which starting an operation takes longer than doing it."""
 
 
 class Packed(nn.Module):
@@ -35,9 +38,14 @@ class Packed(nn.Module):
         bias = torch.cat(biases) if any(one.bias is not None for one in linears) else None
         self.register_buffer("bias", bias, persistent=False)
 
-    def forward(self, x: torch.Tensor) -> Any:
+    def product(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What `forward` does, without a module's detours, which cost as much as a small product."""
+        matrix, bias, multiply = self.matrix, self.bias, torch.ops.mkldnn._linear_pointwise.default
+        return lambda x: multiply(x, matrix, bias, "none", [], "")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Shape (..., in) to (..., all outputs)."""
-        return torch.ops.mkldnn._linear_pointwise(x, self.matrix, self.bias, "none", [], "")
+        return self.product()(x)
 
 
 class Part(nn.Linear):
@@ -103,8 +111,35 @@ def _replace(within: nn.Module, paths: tuple[str, ...]) -> None:
         start += linear.out_features
 
 
-def _norm(norm: Any) -> nn.RMSNorm:
-    """The same numbers in one operation instead of six."""
-    made = nn.RMSNorm(norm.weight.shape, norm.variance_epsilon, device="meta")
-    made.weight = norm.weight
-    return made
+class Norm(nn.Module):
+    """The root mean square norm as one operation for few tokens, where torch takes eight.
+
+    A vector beside its own negative has the mean 0 and its own mean square as variance: that is what layer norm, which
+    is one operation, divides by.
+    """
+
+    def __init__(self, weight: nn.Parameter, epsilon: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.epsilon = epsilon
+
+    def function(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What `forward` does, without a module's detours."""
+        weight, epsilon, width = self.weight, self.epsilon, self.weight.shape
+        twice, doubled = torch.cat((weight, weight)).detach(), (2 * width[0],)
+
+        def norm(x: torch.Tensor) -> torch.Tensor:
+            if x.numel() > FEW:
+                return torch.rms_norm(x, width, weight, epsilon)
+            beside = torch.cat((x, -x), -1)
+            return torch.layer_norm(beside, doubled, twice, None, epsilon).narrow(-1, 0, width[0])
+
+        return norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same shape."""
+        return self.function()(x)
+
+
+def _norm(norm: Any) -> Norm:
+    return Norm(norm.weight, norm.variance_epsilon)

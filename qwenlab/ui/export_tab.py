@@ -31,8 +31,8 @@ WIDE: dict[str, Any] = {"scale": 4, "min_width": 320}
 NARROW: dict[str, Any] = {"scale": 1, "min_width": 240}
 
 
-def build(lab: Lab, t: Translator) -> None:
-    """Build the tab inside the open gr.Tab."""
+def build(lab: Lab, t: Translator) -> gr.Dropdown:
+    """Build the tab inside the open gr.Tab; returns the choice of the run."""
     forms = [(t(FORM_WORDS[name]), name) for name in FORMS]
     run = gr.Dropdown(
         label=t("export_run"),
@@ -126,6 +126,7 @@ def build(lab: Lab, t: Translator) -> None:
     listen(card.click, write_card, t, both, outputs)
     for part in (first, second, third):
         listen(part.submit, act, t, both, outputs)
+    return run
 
 
 def _buttons(found: Ladder, t: Translator) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from qwenlab.ui.texts import (
     export,
     looks,
     shell,
+    start,
     suite_editor,
     talks,
     test,
@@ -23,6 +24,7 @@ from qwenlab.ui.texts import (
 TEXTS: dict[str, tuple[str, str]] = {}
 for _table in (
     shell.TEXTS,
+    start.TEXTS,
     data.TEXTS,
     data_checks.TEXTS,
     data_form.TEXTS,

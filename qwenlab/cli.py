@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from qwenlab import __version__
-from qwenlab.commands import batch, chat, data, demo, export, models, report, suite, test, train
+from qwenlab.commands import batch, chat, data, demo, export, models, report, suite, test, train, user
 from qwenlab.commands.console import FAILED, Console
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, Outcome
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--workspace", type=Path, help="folder of models, runs and results (or QWENLAB_HOME)")
     top.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # how the page follows a verb it started
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for room in (models, data, train, chat, batch, suite, test, report, export, demo):
+    for room in (models, data, train, chat, batch, suite, test, report, export, demo, user):
         room.add_verbs(verbs)
     return top
 

@@ -136,6 +136,8 @@ def create_app(lab: Lab, names: Iterable[str] = ()) -> FastAPI:
 
     @app.get("/download/data/{form}")
     def download(form: str, request: Request) -> Response:
+        if not form.isalnum():  # it becomes the ending of a file's name
+            return PlainTextResponse("", status_code=404)
         return _download_data(lab, form, Translator(preferred_language(request)))
 
     app.include_router(downloads.router(lab))

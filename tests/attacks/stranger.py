@@ -1,4 +1,4 @@
-"""One who sends a running lab whatever HTTP can carry: the calls of the page with values of their own, and raw requests."""
+"""One who sends a running lab whatever HTTP can carry: the page's calls with any values, and raw requests."""
 
 from __future__ import annotations
 
@@ -74,10 +74,9 @@ class Stranger:
         self.session = f"s{time.monotonic_ns()}"
         if user:
             self.log_in(user)
-        self.config = self.web.get(f"{self.page}/config").json() if user or not self._asked() else {}
-
-    def _asked(self) -> bool:
-        return self.web.get(f"{self.page}/config").status_code == 401
+        answer = self.web.get(f"{self.page}/config")
+        self.config = answer.json() if answer.status_code == 200 else {}
+        self._components = {one["id"]: one for one in self.config.get("components", [])}
 
     def log_in(self, user: str, password: str = PASSWORD) -> httpx.Response:
         """The answer to the login form."""
@@ -85,7 +84,7 @@ class Stranger:
 
     def component(self, number: int) -> dict[str, Any]:
         """One component of the page, by its number."""
-        return next(one for one in self.config["components"] if one["id"] == number)
+        return self._components[number]
 
     def calls(self, elem_id: str = "", event: str = "") -> list[dict[str, Any]]:
         """The page's calls to the server; of one component, by its elem_id, and of one event."""

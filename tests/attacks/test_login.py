@@ -14,7 +14,7 @@ from stranger import PASSWORD, Stranger
 
 from qwenlab import accounts
 from qwenlab.errors import QwenlabError
-from qwenlab.evals.preferences import Vote, Voter, VoteLog
+from qwenlab.evals.preferences import Vote, VoteLog, Voter
 from qwenlab.models.contestant import Answer
 from qwenlab.ui.guard import SESSION
 from qwenlab.ui.judging import Wanted

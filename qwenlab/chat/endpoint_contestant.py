@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
+from urllib.parse import urlsplit
 
 from qwenlab.chat import endpoint_errors, endpoint_reply
 from qwenlab.errors import QwenlabError
@@ -36,6 +37,12 @@ class EndpointContestant:
 
         self.name = name
         self.url, _, self.model = url.partition("#")
+        if "@" in urlsplit(self.url).netloc:  # it would stand in results, logs and reports
+            raise QwenlabError(
+                "The endpoint's address holds a name or password.",
+                f"Set {KEY} instead, and leave them out.",
+                zh=("接口网址中含有用户名或密码。", f"请去掉它们，改为设置 {KEY}。"),
+            )
         key = os.environ.get(KEY)
         self._silence = silence_seconds
         self._client = httpx.Client(

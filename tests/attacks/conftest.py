@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from stranger import PASSWORD, Stranger, running
+from stranger import PASSWORD, Attacked, running
 
 from qwenlab import accounts
 from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
 from qwenlab.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Attacked:
-    """A running lab.
-
-    Attributes:
-        address: where it answers. home: its workspace.
-    """
-
-    address: str
-    home: Path
-
-    def stranger(self, user: str = "", source: str = "127.0.0.1") -> Stranger:
-        """One who speaks to it, logged in or not."""
-        return Stranger(self.address, user, source=source)
 
 
 def _filled(home: Path) -> Path:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,19 @@ class Stranger:
     def upload(self, name: str, content: bytes) -> httpx.Response:
         """Send a file."""
         return self.web.post(f"{self.page}/gradio_api/upload", files={"files": (name, content)})
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """A running lab.
+
+    Attributes:
+        address: where it answers. home: its workspace.
+    """
+
+    address: str
+    home: Path
+
+    def stranger(self, user: str = "", source: str = "127.0.0.1") -> Stranger:
+        """One who speaks to it, logged in or not."""
+        return Stranger(self.address, user, source=source)

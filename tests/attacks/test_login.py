@@ -9,8 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import Attacked
-from stranger import PASSWORD, Stranger
+from stranger import PASSWORD, Attacked, Stranger
 
 from qwenlab import accounts
 from qwenlab.errors import QwenlabError

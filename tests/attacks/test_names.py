@@ -11,8 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from conftest import Attacked
-from stranger import Stranger, raw
+from stranger import Attacked, Stranger, raw
 
 from qwenlab.workspace import SHIPPED
 

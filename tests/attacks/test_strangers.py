@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from conftest import Attacked
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from stranger import raw
+from stranger import Attacked, raw
 
 from qwenlab.ui.limits import UPLOAD_BYTES, Limits
 

@@ -19,7 +19,7 @@ from qwenlab.models.packed import PRODUCTS, Norm, Part
 
 ROOM = 64
 """Tokens for which there is room in advance; beyond, keys and values are copied once."""
-FEW = 32
+FEW = 8
 """Tokens at once up to which thin products are quicker in float32."""
 
 Turn = tuple[Tensor, Tensor]
@@ -93,9 +93,7 @@ class Forward:
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows only."""
         self._names = [self._names[row] for row in rows]
-        voices = None
-        if self._spoken and len(set(self._names)) > 1:
-            voices = torch.tensor([self._spoken.index(name) if name != BASE else -1 for name in self._names])
+        voices = torch.tensor([self._spoken.index(name) if name in self._spoken else -1 for name in self._names])
         for product in chain(*(layer.products for layer in self._layers), [self._head]):
             product.mix(voices)
 
@@ -167,8 +165,8 @@ class _Product:
         adapted = any(name in getattr(part, "lora_A", ()) for part in parts for name in spoken)
         self._thin = _Thin(parts, spoken) if adapted else None
 
-    def mix(self, voices: Tensor | None) -> None:
-        """Which adapter each row has; None when all rows have the same."""
+    def mix(self, voices: Tensor) -> None:
+        """Which adapter each row has, by its place among the spoken ones; -1 for none."""
         if self._thin:
             self._thin.mix(voices)
 
@@ -201,20 +199,27 @@ class _Thin:
             start += part.out_features
         self._down, self._up = torch.cat(down), torch.cat(up, 1)
         self._owners = torch.tensor(owners)
+        self._rows = slice(None)
         self._own: Tensor | None = None
 
-    def mix(self, voices: Tensor | None) -> None:
-        """Which adapter each row has; None when all rows have the same."""
-        own = None if voices is None else voices[:, None, None] == self._owners
-        self._own = None if own is None else own.to(self._down)
+    def mix(self, voices: Tensor) -> None:
+        """Which adapter each row has, by its place among the spoken ones; -1 for none."""
+        speaking = voices.ge(0).nonzero().flatten().tolist() or [0, -1]
+        self._rows = slice(speaking[0], speaking[-1] + 1)  # those before and after need no product
+        own = voices[self._rows, None, None] == self._owners
+        self._own = None if own.all() else own.to(self._down)
 
     def __call__(self, x: Tensor, said: Tensor) -> Tensor:
         """Add to what the base said."""
+        if not self._rows.stop:
+            return said
+        x = x[self._rows]
         kind = self._down.dtype if x.shape[0] * x.shape[1] <= FEW else x.dtype
         small = functional.linear(x.to(kind), self._down.to(kind))
         if self._own is not None:
             small = small * self._own
-        return said.add_(functional.linear(small.to(kind), self._up.to(kind)))
+        said[self._rows] += functional.linear(small.to(kind), self._up.to(kind))
+        return said
 
 
 def _turn(cos: Tensor, sin: Tensor) -> Turn:

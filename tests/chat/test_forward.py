@@ -176,6 +176,28 @@ def test_rows_with_all_sorts_of_adapters_say_what_peft_says_of_each_alone(
             torch.testing.assert_close(found[row], expected[name][row], rtol=1e-3, atol=1e-3)
 
 
+def test_rows_that_stay_keep_their_own_adapter_when_others_leave(base: Path, tmp_path: Path) -> None:
+    import torch
+
+    from qwenlab.chat.decoding import _speaking
+
+    loaded = LoadedModel(base, None, small())
+    one, two = loaded.attach(adapter(tmp_path / "one", r=2)), loaded.attach(adapter(tmp_path / "two", r=4))
+    ids = torch.tensor(IDS[1:]).expand(4, -1)
+    names = [one, BASE, two, BASE]
+    with torch.inference_mode(), _speaking(loaded, names):
+        forward = Forward(loaded, names)
+        scores = forward(ids, torch.ones_like(ids), States(), lambda: None)
+        for rows, left in (([0, 2, 3], [0, 2, 3]), ([1, 2], [2, 3]), ([1], [3])):
+            forward.keep(rows)
+            found = forward(ids[left], torch.ones_like(ids[left]), States(), lambda: None)
+            torch.testing.assert_close(found, scores[left])
+        forward = Forward(loaded, names)
+        forward.keep([2])
+        torch.testing.assert_close(forward(ids[:1], torch.ones_like(ids[:1]), States(), lambda: None), scores[2:3])
+    assert (scores[0] - scores[2]).abs().max() > 0.5, "otherwise this test shows nothing"
+
+
 Make = Callable[[Path], Path]
 SPECIAL: dict[str, Make] = {
     "dora": lambda folder: adapter(folder, r=4, use_dora=True),

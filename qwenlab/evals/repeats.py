@@ -112,12 +112,13 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def summary(rounds: Rounds, leaked: Collection[str]) -> Summary:
+def summary(rounds: Rounds, found: Repeats, leaked: Collection[str]) -> Summary:
     """The rates are means over all answers, each case counted once; counts (errors, rungs, flags) are of the first."""
     each = [summarize(scores, leaked) for scores in rounds]
     first = each[0]
     rates = {measure: _mean([one.rates[measure] for one in each]) for measure in first.rates}
     fields = {name: _mean([one.by_field.get(name) for one in each]) for name in first.by_field}
+    rates |= {"pass_all": found.pass_all, "agreement": found.agreement}
     return replace(first, rates=rates, by_field={name: found for name, found in fields.items() if found})
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import slices
+from qwenlab.evals import leaks, slices
 from qwenlab.evals.compare import Verdict
 from qwenlab.evals.result import ANSWERS, CONTESTANT, SUITE, Result, load_result
 from qwenlab.evals.slices import SliceRate
@@ -149,16 +149,20 @@ class Shown:
             self._against[reference] = self.result.verdicts(reference)
         return self._against[reference]
 
-    @property
+    @cached_property
     def verdicts(self) -> list[Verdict]:
-        """Everybody against the first who is complete."""
-        first = next((one.name for one in self.result.contestants if one.complete), None)
-        return self.against(first) if first is not None else []
+        """Everybody who answers freely against the first of them who is complete."""
+        return self.result.verdicts()
 
     @cached_property
     def parts(self) -> list[SliceRate]:
         """What everybody who is complete reaches by language, length and tag."""
         return slices.of_result(self.result)
+
+    @cached_property
+    def leaks(self) -> dict[str, list[leaks.Leak]]:
+        """What each contestant knows from its training data."""
+        return leaks.recall(self.result.folder)
 
     @cached_property
     def steps(self) -> list[Step]:

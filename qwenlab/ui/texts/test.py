@@ -29,6 +29,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_starting": ("{name}: starting, loading the model", "{name}：正在启动并加载模型"),
     "test_stopping": ("{name}: stopping after the answers under way", "{name}：完成手头的回答后停止"),
     "test_progress": ("Testing {name}: {done} of {number}", "正在测试 {name}：{done} / {number}"),
+    "test_progress_known": ("{number} of them known already", "其中 {number} 个已有回答"),
     "test_failed": ("The test {name} failed: {reason}", "测试 {name} 失败：{reason}"),
     "test_stopped": ("The test {name} was stopped.", "测试 {name} 已停止。"),
     "test_interrupted": ("The test {name} was cut off.", "测试 {name} 意外中断。"),
@@ -37,6 +38,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_about_passed": (
         "Usable as it is, and every value right.",
         "可直接使用，并且每个值都正确。",
+    ),
+    "test_about_pass_all": (
+        "Every answer to the case passes, however often it was asked: what can be relied on (pass^n). “Passed” is then "
+        "what one answer is worth (pass@1).",
+        "同一用例多次提问，每次回答都通过，即可以信赖的部分（pass^n）。此时“通过”指单次回答的水平（pass@1）。",
+    ),
+    "test_about_agreement": (
+        "Share of the most frequent answer to a case, right or wrong; JSON is compared by value.",
+        "同一用例中最常见的回答所占的比例，不论对错；JSON 按值比较。",
+    ),
+    "test_unjudged_about": (
+        "Answers whose judging failed, because a rule or the schema did; they are in none of these figures.",
+        "评判时规则或 Schema 出错的回答，不计入任何数字。",
     ),
     "test_about_strict": (
         "The whole answer is one JSON value: nothing before it, nothing after it.",
@@ -63,6 +77,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "They are kept out of the figures above.",
         "有 {number} 个用例也出现在训练数据中，或曾用来选择检查点，不计入上面的数字。",
     ),
+    "test_leaked_by": ("{name} knows {number}: {ways}.", "{name} 见过 {number} 个：{ways}。"),
+    "test_leaked_exact": ("{number} word for word", "{number} 个原样出现"),
+    "test_leaked_near": ("{number} nearly", "{number} 个几乎相同"),
+    "test_leaked_burned": ("{number} sent to its training data", "{number} 个曾加入训练数据"),
     "test_leaked_passed": ("Passed among them: {passed}.", "其中通过的：{passed}。"),
     "test_leaked_none_left": (
         "No case is left to judge by: add cases to the suite, or let fewer of them decide while training.",

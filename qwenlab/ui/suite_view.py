@@ -113,7 +113,10 @@ def _gates(result: Result, t: Translator) -> Html:
 
 
 def _remarks(result: Result, t: Translator) -> Html:
-    items = "".join(f"<li>{escape(one)}</li>" for one in remarks(result, t.language))
+    said = remarks(result, t.language)
+    if any(one.cached for one in result.contestants):
+        said.append(t("test_fresh_hint"))
+    items = "".join(f"<li>{escape(one)}</li>" for one in said)
     return Html(f'<ul class="remarks">{items}</ul>') if items else NOTHING
 
 

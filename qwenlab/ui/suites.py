@@ -64,9 +64,18 @@ def _read_suite(path: Path, _changed: int) -> Suite:
 
 
 def start_test(
-    lab: Lab, t: Translator, suite: str, entrants: Sequence[Entrant], languages: Sequence[str], limit: int | None
+    lab: Lab,
+    t: Translator,
+    suite: str,
+    entrants: Sequence[Entrant],
+    languages: Sequence[str],
+    limit: int | None,
+    how: Sequence[str] = (),
 ) -> Job:
     """Start a test in its own process; returns its job, whose folder is the result.
+
+    Args:
+        how: further flags of `qwenlab test` (see `How.flags`).
 
     Raises:
         QwenlabError: when there is no such suite, no case is left, or another test is running.
@@ -87,6 +96,7 @@ def start_test(
         argv += ["--language", language]
     if limit:
         argv += ["--limit", str(limit)]
+    argv += how
     job.start("test", argv)
     return job
 

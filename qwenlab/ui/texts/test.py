@@ -9,6 +9,38 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_language_zh": ("Chinese", "中文"),
     "test_language_all": ("all", "全部"),
     "test_limit": ("First cases (0: all)", "前几例（0：全部）"),
+    "test_how": ("How it asks", "如何提问"),
+    "test_repeats": ("Answers to each case (0: as the suite says)", "每个用例回答几次（0：按测试集）"),
+    "test_temperature": ("Temperature (empty: as the suite says)", "温度（留空：按测试集）"),
+    "test_at_once": ("Requests at once to an endpoint", "对接口的同时请求数"),
+    "test_per_minute": ("Requests per minute to it (0: no limit)", "对接口的每分钟请求数（0：不限）"),
+    "test_enforce": ("Ask a second time with the schema enforced", "再以强制 Schema 的方式问一遍"),
+    "test_enforce_about": (
+        "Tells mistakes of format from mistakes of content. Takes about twice as long.",
+        "用来区分格式错误和内容错误，耗时约为两倍。",
+    ),
+    "test_enforce_remedy": (
+        "Untick “Ask a second time with the schema enforced”, or add a schema to the suite.",
+        "请取消勾选“再以强制 Schema 的方式问一遍”，或为测试集添加 Schema。",
+    ),
+    "test_enforce_words": (
+        "{number} cases want words, not JSON; with the schema enforced they cannot be right.",
+        "有 {number} 个用例期望的是文字而不是 JSON，强制 Schema 后不可能正确。",
+    ),
+    "test_fresh": ("Ask anew what is known already", "已有的回答也重新提问"),
+    "test_fresh_about": (
+        "Answers that the same weights gave to the same messages in an earlier test are otherwise taken from there.",
+        "否则，同一权重在以前的测试中对相同消息的回答会直接取用。",
+    ),
+    "test_fresh_hint": (
+        "To ask everybody everything again, tick “Ask anew what is known already” under “How it asks”.",
+        "如需全部重新提问，请在“如何提问”中勾选“已有的回答也重新提问”。",
+    ),
+    "test_same_answers": (
+        "At temperature 0 a model here gives the same answer each time.",
+        "温度为 0 时，这里的模型每次都给出相同的回答。",
+    ),
+    "test_same_answers_remedy": ("Set the temperature to 0.7, say.", "可以把温度设为 0.7。"),
     "test_run": ("Run the test", "开始测试"),
     "test_result": ("Result", "结果"),
     "test_none": (

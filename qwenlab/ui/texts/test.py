@@ -59,7 +59,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_running": ("The test {name} is still running.", "测试 {name} 仍在进行。"),
     "test_running_remedy": ("Wait for it or stop it first.", "请等待，或先停止它。"),
     "test_starting": ("{name}: starting, loading the model", "{name}：正在启动并加载模型"),
-    "test_stopping": ("{name}: stopping after the answers under way", "{name}：完成手头的回答后停止"),
+    "test_stopping": ("{name}: stopping", "{name}：正在停止"),
     "test_progress": ("Testing {name}: {done} of {number}", "正在测试 {name}：{done} / {number}"),
     "test_progress_known": ("{number} of them known already", "其中 {number} 个已有回答"),
     "test_failed": ("The test {name} failed: {reason}", "测试 {name} 失败：{reason}"),

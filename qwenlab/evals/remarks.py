@@ -20,9 +20,10 @@ _UNJUDGED = Words(
 
 def remarks(found: Result, language: Language) -> list[str]:
     """A sentence each, in the order in which they matter."""
-    said = [_cost(found, one, language) for one in found.contestants if one.complete and not one.enforced_for]
+    free = [one for one in found.contestants if one.complete and not one.enforced_for]
+    said = [_cost(found, one, language) for one in free]
     said += [_unjudged(one, language) for one in found.contestants]
-    said += [repeats.sentence(one.name, one.repeats, language) for one in found.contestants if one.repeats]
+    said += [repeats.sentence(one.name, one.repeats, language) for one in free if one.repeats]
     said += [format_split.sentence(one, language) for one in found.splits]
     said += [_cached(one, language) for one in found.contestants if one.cached]
     return [one for one in said if one]

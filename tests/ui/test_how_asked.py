@@ -41,7 +41,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "not": {"r
 KNOWN = [
     (How(), {}, ""),
     (How(enforce=True), {}, ""),
-    (How(enforce=True), {"schema": SCHEMA}, "cannot be enforced while the model writes, only checked afterwards: not"),
+    (How(enforce=True), {"schema": SCHEMA}, "only checked afterwards: not cannot be enforced.<"),
     (How(repeats=3), {}, "the same answer each time"),
     (How(repeats=3, temperature=0.7), {}, ""),
     (How(), {"generation": {"repeats": 2}}, "the same answer each time"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from qwenlab.chat.endpoint_pace import CONCURRENT
 from qwenlab.errors import QwenlabError
@@ -30,6 +31,19 @@ class How:
     fresh: bool = False
     at_once: float | None = CONCURRENT
     per_minute: float | None = 0
+
+    @classmethod
+    def of(cls, repeats: float | None, temperature: str | None, *others: Any, t: Translator) -> How:
+        """As the form holds it, the temperature as text.
+
+        Raises:
+            QwenlabError: when that is no number.
+        """
+        text = (temperature or "").strip()
+        try:
+            return cls(repeats, float(text) if text else None, *others)
+        except ValueError as error:
+            raise QwenlabError(t("test_temperature_wrong"), t("test_temperature_remedy")) from error
 
     def flags(self, suite: Suite | None, t: Translator) -> list[str]:
         """The same for `qwenlab test`.

@@ -24,7 +24,7 @@ from qwenlab.ui import (
 )
 from qwenlab.ui import who as who_answers
 from qwenlab.ui.components import NOTHING, Html, listen, notice, on_load
-from qwenlab.ui.how_asked import HOTTEST, MOST_AT_ONCE, MOST_REPEATS, How
+from qwenlab.ui.how_asked import MOST_AT_ONCE, MOST_REPEATS, How
 from qwenlab.ui.judging import expected_text
 from qwenlab.ui.keep import keep
 from qwenlab.ui.lab import Lab
@@ -114,7 +114,8 @@ class _Tab:
         with gr.Accordion(t("test_how"), open=False, elem_classes="files", elem_id="test-how"):
             with gr.Row():
                 repeats = gr.Number(0, label=t("test_repeats"), precision=0, maximum=MOST_REPEATS, **number)
-                temperature = gr.Number(None, label=t("test_temperature"), maximum=HOTTEST, step=0.1, **number)
+                # An empty number box is shown as 0, which is a temperature of its own.
+                temperature = gr.Textbox(label=t("test_temperature"), max_lines=1, scale=1, min_width=170)
                 at_once = gr.Number(CONCURRENT, label=t("test_at_once"), precision=0, maximum=MOST_AT_ONCE, **number)
                 per_minute = gr.Number(0, label=t("test_per_minute"), **number)
             enforce = gr.Checkbox(label=t("test_enforce"), info=t("test_enforce_about"))
@@ -178,7 +179,7 @@ class _Tab:
 
     def about(self, name: str | None, *how: Any) -> Html:
         """What is to be known of these settings before the first answer."""
-        return how_asked.about(How(*how), suites.read_suite(self.lab, name or ""), self.t)
+        return how_asked.about(How.of(*how, t=self.t), suites.read_suite(self.lab, name or ""), self.t)
 
     def start(
         self, name: str | None, specs: list[str] | None, speaks: str, most: float | None, *how: Any
@@ -186,7 +187,7 @@ class _Tab:
         """Run the test."""
         entrants = roster.pick(self.lab, specs or [], self.t)
         limit = int(most) if most else None
-        flags = How(*how).flags(suites.read_suite(self.lab, name or ""), self.t)
+        flags = How.of(*how, t=self.t).flags(suites.read_suite(self.lab, name or ""), self.t)
         job = suites.start_test(self.lab, self.t, name or "", entrants, _languages(speaks, entrants), limit, flags)
         return self.everything(View(job.folder))
 

@@ -59,3 +59,10 @@ def test_what_is_to_be_known_is_said_before_the_first_answer(how: How, changes: 
     said = about(how, make_suite(**changes), EN)
     assert words in said if words else said == ""
     assert bool(about(how, make_suite(**changes), ZH)) == bool(words)
+
+
+def test_temperature_left_empty_is_the_suites_own() -> None:
+    assert How.of(0, "", False, False, 8, 0, t=EN).temperature is None
+    assert How.of(0, " 0 ", t=EN).temperature == 0
+    with pytest.raises(QwenlabError, match="温度不是数字"):
+        How.of(0, "warm", t=ZH)

@@ -12,6 +12,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_how": ("How it asks", "如何提问"),
     "test_repeats": ("Answers to each case (0: as the suite says)", "每个用例回答几次（0：按测试集）"),
     "test_temperature": ("Temperature (empty: as the suite says)", "温度（留空：按测试集）"),
+    "test_temperature_wrong": ("The temperature is no number.", "温度不是数字。"),
+    "test_temperature_remedy": ("Write a number from 0 to 5, or nothing.", "请写 0 到 5 之间的数字，或留空。"),
     "test_at_once": ("Requests at once to an endpoint", "对接口的同时请求数"),
     "test_per_minute": ("Requests per minute to it (0: no limit)", "对接口的每分钟请求数（0：不限）"),
     "test_enforce": ("Ask a second time with the schema enforced", "再以强制 Schema 的方式问一遍"),

@@ -32,7 +32,9 @@ def verdicts(shown: Shown, view: View, t: Translator) -> Html:
         )
     )
     main = [one for one in shown.against(reference) if one.name == judged]
-    others = [one for one in shown.against(reference) if one.name != judged and one.measure == "passed"]
+    free = {one.name for one in shown.result.contestants if not one.enforced_for}
+    rivals = [one for one in shown.against(reference) if one.name != judged and one.name in free]
+    others = [one for one in rivals if one.measure == "passed"]
     lines = "".join(f"<div>{_badge(one, t)}</div>" for one in [*main, *others])
     if not main:
         lines = f'<p class="quiet">{escape(t("test_not_compared"))}</p>' + lines

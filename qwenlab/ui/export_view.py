@@ -29,6 +29,8 @@ from qwenlab.ui.ladder import Export, Ladder, adapter_time, started, verb_of
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import KILL_AFTER, log_fold, model_title, stop_waits
 
+COMPARING = "comparing next tokens"
+"""What a proof says that it does before it asks the suite."""
 KINDS = {"gguf": "GGUF", "gptq": "GPTQ"}
 MEASURES = ("strict", "usable", "field_accuracy", "document_exact", "passed")
 
@@ -133,6 +135,8 @@ def running_bar(job: Job, t: Translator, doing: str) -> Html:
     if progress.get("contestant"):
         values = {"name": progress["contestant"], "done": progress.get("done", 0), "total": progress.get("total", 0)}
         doing = t("export_proving", **values)
+    elif progress.get("what") == COMPARING:
+        doing = t("export_comparing")
     elif fraction is not None and fraction >= 1:
         doing, fraction = t("export_loading"), None
     elif fraction is not None and fraction > 0.05 and left is None:

@@ -251,16 +251,16 @@ def handover(ladder: Ladder, t: Translator) -> Html:
         return Html(head + "</div>")
     there = "\n".join(card.SERVING.get(str(made.about.get("kind", "")), ()))
     here = f'qwenlab serve "{made.folder}"'
+    link = download(made, t("export_download", size=size_words(made.bytes)))
     return Html(
-        f'{head}<p class="path">{escape(made.folder)}</p><p>{download(made, t)}</p>'
+        f'{head}<p class="path">{escape(made.folder)}</p><p>{link}</p>'
         f'<p>{escape(t("export_serve"))}</p><pre class="command">{escape(there)}</pre>'
         f'<p>{escape(t("export_serve_here"))}</p><pre class="command">{escape(here)}</pre></div>'
     )
 
 
-def download(made: Export, t: Translator) -> Html:
+def download(made: Export, words: str) -> Html:
     """A link to the export as one ZIP file."""
-    words = t("export_download", size=size_words(made.bytes))
     return Html(f'<a class="button" href="/download/export/{quote(made.folder.name)}.zip" download>{escape(words)}</a>')
 
 
@@ -276,8 +276,9 @@ def exports_table(found: Sequence[Export], t: Translator) -> Html:
         form = t("export_kind_merged") if kind == "merged" else one.about.get("format") or KINDS.get(kind, kind)
         made = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.made))
         size, base = size_words(one.bytes), model_title(str(one.about.get("base", "")))
-        rows.append([one.folder.name, form, base, size, made, t(checks[one.passed])])
-    listed = table([t(key) for key in (*heads, "export_col_check")], rows, (3,))
+        link = NOTHING if one.passed is False else download(one, t("export_zip"))
+        rows.append([one.folder.name, form, base, size, made, t(checks[one.passed]), link])
+    listed = table([*(t(key) for key in (*heads, "export_col_check")), ""], rows, (3,))
     return Html(f'<div class="run"><div class="head"><b>{escape(t("export_all"))}</b></div>{listed}</div>')
 
 

@@ -149,6 +149,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请勿交付。第 3 步列出了通常有效的办法。",
     ),
     "export_download": ("Download as ZIP ({size})", "下载 ZIP（{size}）"),
+    "export_zip": ("ZIP", "ZIP"),
     "export_download_gone": ("There is no such export any more.", "这个导出已不存在。"),
     "export_col_check": ("Check", "检查"),
 }

@@ -72,6 +72,10 @@ class Console:
         sys.stderr.flush()
         self._line = "" if ended else line
 
+    def asked_to_stop(self) -> bool:
+        """Whether a person asked the job that this verb is to stop."""
+        return self.job is not None and self.job.asked_to_stop()
+
     def say(self, text: str) -> None:
         """A line for people, kept out of machine output."""
         sys.stderr.write(text + "\n")

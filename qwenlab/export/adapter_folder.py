@@ -48,6 +48,7 @@ def export_adapter(base: Path, adapter: Path, target: Path, **about: Any) -> dic
         "base": origin["base"],
         "base_weights": origin["weights"],
         "licence": known.licence if known else "that of the base model",
+        "format": "LoRA adapter",
         "adapter_sha256": files.sha256(adapter / adapters.WEIGHTS),
         **about,
     }

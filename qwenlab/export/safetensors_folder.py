@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.models.folder import own_file, weight_files
+from qwenlab.models.header import read_header
 
 STORED: dict[str, np.dtype[Any]] = {"BF16": np.dtype("<u2"), "F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
 """How each safetensors float type lies in the file; numpy has no bfloat16, so its bits are read as integers."""
@@ -32,9 +31,6 @@ class _Place:
 class Weights:
     """All tensors of a folder, over one or several .safetensors files.
 
-    The layout is the one of https://github.com/huggingface/safetensors#format: eight bytes with the length
-    of a JSON header, the header, then the tensors.
-
     Args:
         folder: a Hugging Face folder.
         names: the files to read; by default those of a model.
@@ -42,8 +38,9 @@ class Weights:
 
     def __init__(self, folder: Path, names: Iterable[str] | None = None) -> None:
         self._places: dict[str, _Place] = {}
-        for file in _weight_files(folder, names):
-            for name, place in _read_header(file):
+        found = weight_files(folder) if names is None else [own_file(folder, name) for name in names]
+        for file in found:
+            for name, place in _read(file):
                 self._places[name] = place
 
     def __contains__(self, name: str) -> bool:
@@ -89,60 +86,15 @@ def check_finite(name: str, numbers: np.ndarray) -> None:
         )
 
 
-def _weight_files(folder: Path, names: Iterable[str] | None) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
-    if names is None:
-        names = ["model.safetensors"]
-        if index.exists():
-            try:
-                names = sorted({str(name) for name in files.read_json(index)["weight_map"].values()})
-            except (KeyError, TypeError, AttributeError) as error:
-                raise _broken(index) from error
-    for name in names:
-        if Path(name).name != name or not (folder / name).is_file():  # an index must not point out of its folder
+def _read(file: Path) -> Iterator[tuple[str, _Place]]:
+    for name, one in read_header(file).items():
+        if one.dtype not in STORED:
             raise QwenlabError(
-                f"The model folder {folder} has no file {name}.",
-                "Name a Hugging Face folder with safetensors weights, or fetch the model again.",
+                f"The weight {name} in {file} has the type {one.dtype}, which is not a plain float.",
+                "Export from the merged model, not from one that is quantized already.",
                 zh=(
-                    f"模型文件夹 {folder} 中没有文件 {name}。",
-                    "请指定带有 safetensors 权重的 Hugging Face 文件夹，或重新获取该模型。",
+                    f"{file} 中的权重 {name} 类型为 {one.dtype}，不是普通浮点数。",
+                    "请从合并后的模型导出，而不是已量化的模型。",
                 ),
             )
-    return [folder / name for name in names]
-
-
-def _read_header(file: Path) -> Iterator[tuple[str, _Place]]:
-    size = file.stat().st_size
-    try:
-        with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            if length > size:
-                raise _broken(file)
-            header = json.loads(opened.read(length))
-        header.pop("__metadata__", None)
-        for name, entry in header.items():
-            if entry["dtype"] not in STORED:
-                raise QwenlabError(
-                    f"The weight {name} in {file} has the type {entry['dtype']}, which is not a plain float.",
-                    "Export from the merged model, not from one that is quantized already.",
-                    zh=(
-                        f"{file} 中的权重 {name} 类型为 {entry['dtype']}，不是普通浮点数。",
-                        "请从合并后的模型导出，而不是已量化的模型。",
-                    ),
-                )
-            start, end = entry["data_offsets"]
-            place = _Place(file, entry["dtype"], tuple(entry["shape"]), 8 + length + start)
-            wanted = math.prod(place.shape) * STORED[place.dtype].itemsize
-            if min(start, *place.shape) < 0 or end - start != wanted or 8 + length + end > size:
-                raise _broken(file)
-            yield name, place
-    except (struct.error, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise _broken(file) from error
-
-
-def _broken(file: Path) -> QwenlabError:
-    return QwenlabError(
-        f"{file} is cut short or is no safetensors file.",
-        "Fetch or merge the model again.",
-        zh=(f"{file} 不完整，或不是 safetensors 文件。", "请重新获取或合并该模型。"),
-    )
+        yield name, _Place(file, one.dtype, one.shape, one.start)

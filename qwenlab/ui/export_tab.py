@@ -32,8 +32,8 @@ WIDE: dict[str, Any] = {"scale": 4, "min_width": 320}
 NARROW: dict[str, Any] = {"scale": 1, "min_width": 240}
 
 
-def build(lab: Lab, t: Translator) -> None:
-    """Build the tab inside the open gr.Tab; what killed exports left is cleaned up."""
+def build(lab: Lab, t: Translator) -> gr.Dropdown:
+    """Build the tab inside the open gr.Tab, cleaning up what killed exports left; returns the choice of the run."""
     place.recover(lab.workspace.exports)
     forms = [(t(FORM_WORDS[name]), name) for name in FORMS]
     run = gr.Dropdown(
@@ -128,6 +128,7 @@ def build(lab: Lab, t: Translator) -> None:
     listen(prove.click, begin("prove"), t, [*both, suite, limit], outputs)
     for part in (first, second, third):
         listen(part.submit, act, t, [*both, suite, limit], [*outputs, form])
+    return run
 
 
 def _buttons(found: Ladder, t: Translator) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import libgguf
@@ -225,6 +226,17 @@ def test_a_failed_write_keeps_the_older_file(folder: Path, tmp_path: Path) -> No
         write_gguf(folder, target)
     assert target.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["m.gguf"]
+
+
+def test_a_full_disk_is_told_and_the_older_file_stays(folder: Path, small_disk: Path) -> None:
+    target = small_disk / "m.gguf"
+    target.write_bytes(b"older")
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - 16_384))
+    with pytest.raises(QwenlabError, match="the disk has") as refused:
+        write_gguf(folder, target, "F16")
+    assert "Free some disk space" in refused.value.remedy
+    assert target.read_bytes() == b"older"
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "m.gguf"]
 
 
 def test_shards_are_read_together(folder: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.export import complete
 from qwenlab.export.merge import merge, write_merged
+from qwenlab.export.prove_merge import precise
 from qwenlab.export.safetensors_folder import Weights, to_float32
 from qwenlab.export.safetensors_write import Tensor, write_shards
 from tests.export.test_gguf_file import CONFIG, TOKENIZER, make_folder, tensors
@@ -119,8 +120,10 @@ def _nan() -> dict[str, np.ndarray]:
     [
         pytest.param(lambda base, _: _cut(base, "model.safetensors"), "cut short", id="truncated base"),
         pytest.param(lambda _, it: _cut(it, "adapter_model.safetensors"), "cut short", id="truncated adapter"),
-        pytest.param(lambda base, _: _shard_index(base, "gone.safetensors"), "no file gone", id="missing shard"),
-        pytest.param(lambda base, _: _shard_index(base, "../x.safetensors"), "no file ../x", id="shard elsewhere"),
+        pytest.param(
+            lambda base, _: _shard_index(base, "gone.safetensors"), "lacks the weight file gone", id="missing shard"
+        ),
+        pytest.param(lambda base, _: _shard_index(base, "../x.safetensors"), "outside of it", id="shard elsewhere"),
         pytest.param(lambda base, _: (base / "tokenizer.json").unlink(), "lacks tokenizer.json", id="no tokenizer"),
         pytest.param(lambda _, it: _replace(it, lora_of("model.layers.7.self_attn.q_proj")), "not fit", id="no layer"),
         pytest.param(lambda _, it: _replace(it, lora_of("model.layers.0.mlp.up_proj")), "not fit", id="wrong base"),
@@ -147,6 +150,12 @@ def test_adapter_trained_on_other_weights_is_refused(base: Path, adapter: Path, 
     with pytest.raises(QwenlabError, match="was trained on another"):
         merge(base, adapter, target)
     assert list(target.iterdir()) == []
+
+
+def test_a_model_too_large_for_float32_is_proven_in_bfloat16(base: Path) -> None:
+    size = 4 * sum(weight.size for weight in tensors(CONFIG).values())
+    assert precise(base, 2 * size)
+    assert not precise(base, size)
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(

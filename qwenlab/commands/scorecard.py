@@ -26,7 +26,7 @@ def scorecard(
 
     Args:
         before, after: names of the contestants that the step leads from and to.
-        sizes: bytes on disk by contestant.
+        sizes: bytes on disk of the contestants that its scoreboard shows.
         closeness: see `export.prove_closeness.compare`; None where it was not measured.
 
     Returns:
@@ -55,7 +55,7 @@ def scorecard(
         "sentence": {language: _sentence(judged, language) for language in LANGUAGES},
         "details": details,
         "gates": [gate.to_json() for gate in judged],
-        "rows": [_row(one.row(sizes.get(one.name))) for one in result.contestants if one.complete],
+        "rows": [_row(one.row(sizes[one.name])) for one in result.contestants if one.complete and one.name in sizes],
         "fixed": [case for case in counted if right[case].passed and not left[case].passed],
         "broken": [case for case in counted if left[case].passed and not right[case].passed],
         "failures": [_failure(result, after, case) for case in failed[:MOST_FAILURES]],

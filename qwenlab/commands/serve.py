@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,11 @@ def serve(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
         return DONE
     engine = chosen.engine or ("vllm" if importlib.util.find_spec("vllm") else "transformers")
     command = _command(engine, folder, chosen.port)
-    console.say(f"Serving with {engine} on {address}")
-    ended = subprocess.run([sys.executable, *command], check=False)
+    console.say(f'Serving with {engine} on {address}; the model is called "{folder.name}"')
+    with tempfile.TemporaryDirectory() as none:
+        # `transformers serve` lists what is in the cache of downloads, and fails where there is none.
+        surroundings = {**os.environ, "HF_HUB_CACHE": none, "HF_HUB_OFFLINE": "1"}
+        ended = subprocess.run([sys.executable, "-P", *command], check=False, cwd=folder.parent, env=surroundings)
     return DONE if ended.returncode == 0 else FAILED
 
 
@@ -73,4 +78,4 @@ def _command(engine: str, folder: Path, port: int) -> list[str]:
         )
     if engine == "vllm":
         return ["-m", "vllm.entrypoints.cli.main", "serve", str(folder), "--served-model-name", folder.name, *here]
-    return ["-m", "transformers.cli.transformers", "serve", str(folder), *here]
+    return ["-m", "transformers.cli.transformers", "serve", folder.name, *here]  # it goes by the name it is given

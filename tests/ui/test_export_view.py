@@ -185,7 +185,7 @@ def proven(workspace: Workspace, name: str, right: bool, **about: Any) -> Path:
     home = workspace.results / f"proof-{name}"
     for one, script in (("merged", answers), ("int4", answers if right else {})):
         result = runner.run(suite, [ScriptedContestant(one, script)], home)
-    found = scorecard(result, "merged", "int4", {"int4": 2_000_000}, None)
+    found = scorecard(result, "merged", "int4", {"merged": 4_000_000, "int4": 2_000_000}, None)
     files.write_json(folder / "scorecard.json", found)
     return folder
 

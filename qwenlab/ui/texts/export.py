@@ -60,6 +60,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_prove_do": ("Prove it", "开始验证"),
     "export_prove_again": ("Prove again", "重新验证"),
     "export_proving": ("Testing {name}: case {done} of {total}", "正在测试 {name}：第 {done} / {total} 例"),
+    "export_comparing": ("Comparing the next tokens with the merged model's", "正在与合并模型逐个比较下一个 token"),
     "export_proving_load": ("Loading the models", "正在载入模型"),
     "export_open_test": ("Open it in Test", "在“测试”页查看"),
     "export_verify": ("Check the files", "检查文件"),
@@ -148,6 +149,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请勿交付。第 3 步列出了通常有效的办法。",
     ),
     "export_download": ("Download as ZIP ({size})", "下载 ZIP（{size}）"),
+    "export_zip": ("ZIP", "ZIP"),
     "export_download_gone": ("There is no such export any more.", "这个导出已不存在。"),
     "export_col_check": ("Check", "检查"),
 }

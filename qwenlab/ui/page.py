@@ -25,6 +25,7 @@ from qwenlab.ui import (
     downloads,
     export_tab,
     header,
+    help,
     install,
     start_tab,
     test_tab,
@@ -74,6 +75,7 @@ def build_page(lab: Lab, language: Language) -> gr.Blocks:
             with gr.Tab(t("tab_export"), id="tab_export"):
                 export = export_tab.build(lab, t)
         start_tab.wire(lab, t, started, start_tab.Places(run, result, case, export))
+    help.explain(page, t)
     # A mounted page is never launched, and until it is, Gradio takes any path that a visitor sends for an upload.
     page.has_launched = True
     return page

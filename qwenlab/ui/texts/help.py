@@ -1,0 +1,68 @@
+"""Help below choices and boxes that bring none of their own: help_ and the key of the label -> what it does."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "help_import_sheet": ("Which page of the workbook holds the conversations.", "对话在工作簿的哪一页。"),
+    "help_import_layout": (
+        "A whole conversation, or one turn of it; then rows that belong together need a common name.",
+        "整段对话，或其中一轮；后一种情况下，同一段对话的各行要有相同名称。",
+    ),
+    "help_column_prompt": ("What the customer writes.", "客户写的内容。"),
+    "help_column_answer": ("What the model should answer.", "模型应给出的回答。"),
+    "help_column_system": (
+        "What the model is told beforehand; may be empty.",
+        "对话前给模型的说明，可为空。",
+    ),
+    "help_column_id": ("A name to find the sample by; may be empty.", "便于查找样本的名称，可为空。"),
+    "help_column_history": ("What was said before the question; may be empty.", "提问之前的对话，可为空。"),
+    "help_column_conversation": ("Rows with the same value become one conversation.", "值相同的行合成一段对话。"),
+    "help_column_role": ("Whether the customer or the assistant speaks.", "说话的是客户还是助手。"),
+    "help_column_text": ("What is said in this turn.", "这一轮说的话。"),
+    "help_import_skip": ("So that no conversation counts twice.", "避免同一段对话重复计算。"),
+    "help_open_path": ("It stays where it is and is edited there.", "文件留在原处，直接在那里编辑。"),
+    "help_train_model": (
+        "Larger ones know more and take longer; smollm2 is quick and speaks English only.",
+        "越大知道得越多，也越慢；smollm2 很快，但只会英文。",
+    ),
+    "help_train_preset": (
+        "Fills in the settings; you may still change each.",
+        "会填好下面的设置，之后仍可逐项修改。",
+    ),
+    "help_compare_who": (
+        "A base model, what you trained, an export, or the address of a server.",
+        "基础模型、训练结果、导出的模型，或服务器地址。",
+    ),
+    "help_compare_suite": ("Its schema and rules judge each answer.", "用其中的格式和规则评判每个回答。"),
+    "help_compare_case": ("A question whose right answer is known.", "已知正确答案的问题。"),
+    "help_compare_sample": ("A question that training has seen.", "训练中见过的问题。"),
+    "help_compare_keep_suite": ("Where the question is added as a case.", "问题作为用例加入此处。"),
+    "help_compare_message": ("All of them answer the same words.", "所有模型回答同一句话。"),
+    "help_compare_system": (
+        "Use the one of the training, or answers differ.",
+        "请与训练时一致，否则回答会不同。",
+    ),
+    "help_compare_expected": ("The answers are compared with it value by value.", "会逐项与回答比较。"),
+    "help_compare_max_tokens": (
+        "Answers are cut there; a word is 1 or 2 tokens.",
+        "超出即截断；一个词约一两个词元。",
+    ),
+    "help_compare_temperature": ("Higher: freer and less alike.", "越高越随意，每次越不一样。"),
+    "help_compare_top_p": ("Chooses among the likeliest words up to this share.", "只在累计概率达到该比例的词中选择。"),
+    "help_compare_top_k": ("Chooses among so many of the likeliest words.", "只在概率最高的若干个词中选择。"),
+    "help_compare_penalty": ("Above 1 it repeats itself less.", "大于 1 时减少重复。"),
+    "help_compare_seed": ("The same seed gives the same answer again.", "相同的种子得到相同的回答。"),
+    "help_batch_which": ("Lists of messages that were answered before.", "以前批量回答过的留言。"),
+    "help_test_suite": ("The questions and what a right answer is.", "问题，以及怎样算正确。"),
+    "help_test_who": ("Tick the model before and after training.", "请选上训练前后的模型。"),
+    "help_test_language": ("Whoever does not speak it fails.", "不会该语言的模型答不出来。"),
+    "help_test_limit": ("A few for a quick look.", "想快些就少选几个。"),
+    "help_new_name": ("The lab lists it by this name.", "列表中显示的名称。"),
+    "help_new_count": ("They are no longer trained on, and test instead.", "这些样本不再训练，只用于测试。"),
+    "help_new_seed": ("The same seed chooses the same samples.", "相同的种子选出相同的样本。"),
+    "help_new_infer": ("The rules follow what the answers look like.", "按回答的样子推断规则。"),
+    "help_export_format": (
+        "GGUF runs on any computer; GPTQ is for servers with a GPU.",
+        "GGUF 可在任何电脑上运行；GPTQ 用于带 GPU 的服务器。",
+    ),
+    "help_export_suite": ("It shows whether making it small broke anything.", "检验压缩是否造成损失。"),
+    "help_export_limit": ("A few for a quick look; all for a proof that holds.", "少选几个可快速看看；全部才算数。"),
+}

@@ -19,7 +19,7 @@ def explain(page: gr.Blocks, t: Translator) -> None:
     for block in page.blocks.values():
         if not isinstance(block, Component):
             continue
-        if not block.label and getattr(block, "placeholder", None):
-            block.label = block.placeholder
+        if not block.label:
+            block.label = getattr(block, "placeholder", None)
         if hasattr(block, "info") and not block.info:
-            block.info = said.get(block.label)
+            block.info = said.get(str(block.label))

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -25,14 +26,21 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def lab(session_workspace: Workspace) -> Iterator[str]:
     """The address of a running lab whose workspace holds the small model."""
+    with serving(session_workspace) as address:
+        yield address
+
+
+@contextmanager
+def serving(workspace: Workspace) -> Iterator[str]:
+    """Start a lab on that workspace; gives its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    log = session_workspace.root / "lab.log"
+    log = workspace.root / "lab.log"
     with log.open("wb") as out:
         command = [sys.executable, str(SHIPPED / "app.py"), "--port", str(port), "--model", "smollm2-135m"]
-        command += ["--workspace", str(session_workspace.root)]
+        command += ["--workspace", str(workspace.root)]
         server = subprocess.Popen(command, stdout=out, stderr=out)
     try:
         end = time.monotonic() + 120

@@ -13,19 +13,21 @@ from qwenlab.conversations.document import Document
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.words import measure_name
+from qwenlab.export import package
 from qwenlab.jobs import Job
 from qwenlab.models import catalogue
 from qwenlab.training.runs import Progress
 from qwenlab.ui import step_costs, suites
 from qwenlab.ui.components import duration, ended_words, error_words
-from qwenlab.ui.export_view import proven, size_words
+from qwenlab.ui.export_view import size_words
 from qwenlab.ui.kept_talks import TalkStore
 from qwenlab.ui.lab import Lab
-from qwenlab.ui.ladder import read_ladder, verb_of
+from qwenlab.ui.ladder import FORMS, Export, read_ladder, small_folder, verb_of
 from qwenlab.ui.lineage import Learned, Lineage, Tested
 from qwenlab.ui.step_costs import TrainingCost
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import Readers
+from qwenlab.workspace import Workspace
 
 State = Literal["done", "warn", "problem", "busy", "next", "open", "later"]
 """warn: done, but something should be looked at. next: what to do now. open: may be done now. later: needs another."""
@@ -188,7 +190,7 @@ class Guide:
             return Step("export", "later", t("go_needs_training"), seconds)
         run = ready.job.id
         small = next((one for one in ready.exports if one.about.get("kind") in ("gguf", "gptq")), None)
-        ladder = read_ladder(workspace, ready.job, "gptq" if small and small.about.get("kind") == "gptq" else "gguf")
+        ladder = read_ladder(workspace, ready.job, _form(workspace, ready.job, small))
         working = ladder.working()
         if working is not None and verb_of(working)[0] in ("merge", "quantize"):
             progress = suites.last_progress(working) or {}
@@ -197,10 +199,11 @@ class Guide:
             key = "go_export_merged" if ready.exports else "go_export_open"
             return Step("export", "open", t(key), seconds, place=run)
         words = t("go_export_done", size=size_words(small.bytes))
-        told = proven(ladder)
-        if told is False:
-            return Step("export", "problem", f"{words} {t('export_lost')}", place=run)
-        return Step("export", "done", f"{words} {t('go_export_proven')}" if told else words, place=run)
+        if ladder.outdated:
+            return Step("export", "warn", f"{words} {t('go_export_outdated')}", place=run)
+        if small.passed is False:
+            return Step("export", "problem", f"{words} {t('go_export_lost')}", place=run)
+        return Step("export", "done", f"{words} {t('go_export_proven')}" if small.passed else words, place=run)
 
     # --- what it means -----------------------------------------------------------------------------------
 
@@ -229,6 +232,12 @@ def rates_words(test: Tested, t: Translator) -> str:
     if not told:
         return t("go_test_nobody")
     return t("go_rates", measure=measure_name(test.measure, t.language), rates=t("go_comma").join(told))
+
+
+def _form(workspace: Workspace, run: Job, small: Export | None) -> str:
+    """Under which name the Export tab knows how this export was made small."""
+    name = small.folder.name.removesuffix(package.FAILED) if small else ""
+    return next((form for form in FORMS if small_folder(workspace, run, form).name == name), next(iter(FORMS)))
 
 
 def _next_marked(steps: Sequence[Step]) -> list[Step]:

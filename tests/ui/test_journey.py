@@ -9,6 +9,7 @@ import pytest
 from small_workspace import a_lab, a_run, a_test, aged, an_export
 
 from qwenlab import files
+from qwenlab.export import card
 from qwenlab.jobs import Job
 from qwenlab.ui import lineage, start_view
 from qwenlab.ui.journey import Guide, Journey
@@ -83,10 +84,14 @@ def test_finished_training_leads_to_compare_then_test_then_export(lab: Lab) -> N
     assert states(lab) == {"data": "done", "train": "done", "compare": "next", "test": "open", "export": "open"}
     a_test(lab, run.id)
     assert states(lab) == {"data": "done", "train": "done", "compare": "open", "test": "done", "export": "next"}
-    an_export(lab, run.id)
+    export = an_export(lab, run.id)
     assert states(lab)["export"] == "done"
     assert "next" not in states(lab).values()
     assert "Ready to hand over" in start_view.guided_path(look(lab), EN)
+    files.write_json(export / card.SCORECARD, {"passed": True})
+    assert "Proven" in start_view.guided_path(look(lab), EN)
+    files.write_json(export / card.SCORECARD, {"passed": False})
+    assert states(lab)["export"] == "problem"
 
 
 def test_conversation_with_the_run_makes_compare_done(lab: Lab) -> None:

@@ -23,6 +23,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Larger ones know more and take longer; smollm2 is quick and speaks English only.",
         "越大知道得越多，也越慢；smollm2 很快，但只会英文。",
     ),
+    "help_models_source": ("Both hold the same files; take the one you can reach.", "两处文件相同，选能访问的即可。"),
     "help_train_preset": (
         "Fills in the settings; you may still change each.",
         "会填好下面的设置，之后仍可逐项修改。",

@@ -84,6 +84,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "go_export_busy": ("Being made.", "正在生成。"),
     "go_export_done": ("A folder of {size} is ready.", "{size} 的文件夹已就绪。"),
     "go_export_proven": ("Proven: it answers as well as before.", "已验证：回答与压缩前一样好。"),
+    "go_export_lost": (
+        "It answers worse than before it was made small: see what mends it.",
+        "压缩后回答变差了：请看如何改善。",
+    ),
+    "go_export_outdated": ("It was made from an older state; make it again.", "它由较早的状态生成，请重新导出。"),
     "go_button_data": ("Open the data", "打开数据"),
     "go_button_train": ("Go to Train", "去训练"),
     "go_button_compare": ("Go to Compare", "去对比"),

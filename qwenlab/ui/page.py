@@ -98,7 +98,7 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued="*neutral_500",  # the default is too pale to read at this size
         block_info_text_color="*neutral_500",
         block_title_text_color="*neutral_600",
-        input_placeholder_color="*neutral_500",
+        input_placeholder_color="*neutral_600",
         input_placeholder_color_dark="*neutral_400",
         button_secondary_background_fill="*background_fill_primary",
         button_secondary_background_fill_hover="*background_fill_primary",

@@ -22,6 +22,7 @@ from qwenlab.commands import (
     suite,
     test,
     train,
+    user,
     verify,
 )
 from qwenlab.commands.console import FAILED, Console
@@ -39,7 +40,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--workspace", type=Path, help="folder of models, runs and results (or QWENLAB_HOME)")
     top.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # how the page follows a verb it started
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for room in (models, data, train, chat, batch, suite, test, report, export, adapter, prove, verify, serve, demo):
+    rooms = (models, data, train, chat, batch, suite, test, report, export, adapter, prove, verify, serve, demo, user)
+    for room in rooms:
         room.add_verbs(verbs)
     return top
 

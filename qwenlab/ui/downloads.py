@@ -15,9 +15,10 @@ from qwenlab.evals.findings import gather
 from qwenlab.evals.preferences import VoteLog
 from qwenlab.evals.result import load_result
 from qwenlab.ui import components, ladder, suites, zipped
-from qwenlab.ui.guard import preferred_language
+from qwenlab.ui.guard import USER, preferred_language
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
+from qwenlab.ui.visitor import private
 
 FILE = "application/octet-stream"
 REPORTS = {"html": ".html", "markdown": ".md", "csv": ".csv", "junit": ".xml", "json": ".json"}
@@ -29,8 +30,9 @@ def router(lab: Lab) -> APIRouter:
     found = APIRouter()
 
     @found.get("/download/votes.csv")
-    def votes() -> Response:
-        content = preferences.to_csv(VoteLog(lab.workspace.talks / "votes.jsonl").read())
+    def votes(request: Request) -> Response:
+        own = private(lab.workspace.talks, request.scope.get(USER) or "")
+        content = preferences.to_csv(VoteLog(own / "votes.jsonl").read())
         return _file(content, "votes.csv")
 
     @found.get("/download/batch/{name}/{form}")

@@ -9,6 +9,7 @@ from qwenlab.ui import suites
 from qwenlab.ui.components import Html, badge, escape
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
+from qwenlab.ui.visitor import visitor
 
 STATE_KINDS = {"running": "busy", "finished": "ok", "failed": "bad", "interrupted": "warn"}
 
@@ -29,8 +30,14 @@ def context_line(lab: Lab, t: Translator) -> Html:
     )
     return Html(
         f'<div class="context"><h1 class="name">{escape(t("title"))}</h1>{"".join(parts)}'
-        f'<span class="push"></span><span class="languages">{languages}</span></div>'
+        f'<span class="push"></span>{_leave(t)}<span class="languages">{languages}</span></div>'
     )
+
+
+def _leave(t: Translator) -> str:
+    name = visitor()
+    words = escape(t("logout", name=name))
+    return f'<form method="post" action="/logout"><button type="submit">{words}</button></form>' if name else ""
 
 
 def _part(tab: str, label: str, value: Html) -> str:

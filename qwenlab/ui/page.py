@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -15,6 +16,7 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
+from qwenlab import accounts
 from qwenlab.conversations import formats
 from qwenlab.conversations.words import Language
 from qwenlab.errors import QwenlabError
@@ -27,12 +29,15 @@ from qwenlab.ui import (
     header,
     help,
     install,
+    login,
     start_tab,
     test_tab,
     training_tab,
 )
-from qwenlab.ui.guard import COOKIE, Guard, preferred_language
+from qwenlab.ui.guard import COOKIE, USER, Guard, preferred_language
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.limits import UPLOAD_BYTES, Limits
+from qwenlab.ui.sessions import Brake, Sessions
 from qwenlab.ui.texts import Translator
 
 HERE = Path(__file__).parent
@@ -120,8 +125,13 @@ def _head(language: Language) -> str:
     return f'<script>document.documentElement.lang = "{code}"</script>{style}'
 
 
-def create_app(lab: Lab) -> FastAPI:
-    """The web application: /en and /zh, a redirect to the reader's language, and downloads."""
+def create_app(lab: Lab, names: Iterable[str] = ()) -> FastAPI:
+    """The web application: /en and /zh, a redirect to the reader's language, and downloads.
+
+    Args:
+        lab: the lab; where other machines may reach it, everybody has to log in.
+        names: by which it is reached beside its addresses and the computer's name.
+    """
     app = FastAPI(title="Qwenlab", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/")
@@ -130,10 +140,15 @@ def create_app(lab: Lab) -> FastAPI:
 
     @app.get("/download/data/{form}")
     def download(form: str, request: Request) -> Response:
+        if not form.isalnum():  # it becomes the ending of a file's name
+            return PlainTextResponse("", status_code=404)
         return _download_data(lab, form, Translator(preferred_language(request)))
 
     app.include_router(install.router())
     app.include_router(downloads.router(lab))
+    sessions = Sessions(lambda: accounts.read(lab.workspace)) if lab.listen else None
+    if sessions is not None:
+        app.include_router(login.router(lab.workspace, sessions, Brake()))
 
     for language in ("en", "zh"):
         gr.mount_gradio_app(
@@ -150,8 +165,11 @@ def create_app(lab: Lab) -> FastAPI:
             pwa=True,
             enable_monitoring=False,
             mcp_server=False,
+            max_file_size=UPLOAD_BYTES,
+            auth_dependency=lambda request: request.scope.get(USER),
         )
-    app.add_middleware(Guard, listen=lab.listen)
+    app.add_middleware(Limits)
+    app.add_middleware(Guard, sessions=sessions, names=names)  # the last one added is the first to see a request
     return app
 
 

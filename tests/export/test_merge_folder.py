@@ -120,8 +120,10 @@ def _nan() -> dict[str, np.ndarray]:
     [
         pytest.param(lambda base, _: _cut(base, "model.safetensors"), "cut short", id="truncated base"),
         pytest.param(lambda _, it: _cut(it, "adapter_model.safetensors"), "cut short", id="truncated adapter"),
-        pytest.param(lambda base, _: _shard_index(base, "gone.safetensors"), "no file gone", id="missing shard"),
-        pytest.param(lambda base, _: _shard_index(base, "../x.safetensors"), "no file ../x", id="shard elsewhere"),
+        pytest.param(
+            lambda base, _: _shard_index(base, "gone.safetensors"), "lacks the weight file gone", id="missing shard"
+        ),
+        pytest.param(lambda base, _: _shard_index(base, "../x.safetensors"), "outside of it", id="shard elsewhere"),
         pytest.param(lambda base, _: (base / "tokenizer.json").unlink(), "lacks tokenizer.json", id="no tokenizer"),
         pytest.param(lambda _, it: _replace(it, lora_of("model.layers.7.self_attn.q_proj")), "not fit", id="no layer"),
         pytest.param(lambda _, it: _replace(it, lora_of("model.layers.0.mlp.up_proj")), "not fit", id="wrong base"),

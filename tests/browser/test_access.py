@@ -9,17 +9,15 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from conftest import serving
 from playwright.sync_api import Browser, Page, expect
 from small_workspace import a_lab, a_run, a_test, an_export
+from visit import serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 TABS = ("start", "data", "train", "compare", "test", "export")
 SERIOUS = {"serious", "critical"}
-GRADIO = {}
-"""Rule of axe-core -> (selector of what Gradio draws, why it cannot be mended from outside)."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +59,7 @@ def test_no_serious_violation_and_nothing_sticks_out(
         for tab in TABS:
             show(page, tab)
             for found in page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]:
-                if found["impact"] in SERIOUS and found["id"] not in GRADIO:
+                if found["impact"] in SERIOUS:
                     where = [str(node["target"][-1]) for node in found["nodes"]]
                     wrong[f"{tab} {width}: {found['id']}"] = where[:5]
             sticks_out = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -21,8 +21,9 @@ SESSION = "qwenlab_session"
 USER = "qwenlab.user"
 """Key of the request's scope: the name of who is logged in, "" where nobody has to."""
 LOCAL = {"localhost", "127.0.0.1", "[::1]"}
-DOORS = {"/login", "/favicon.ico"}
-"""What may be seen before the login."""
+DOORS = {"/login", "/favicon.ico", "/manifest.json"}
+"""What may be seen before the login: a browser asks for an app's manifest and icons without saying who is there."""
+ICONS = "/icons/"
 PAGES = {"", "/en", "/zh", "/login"}
 """Where a link on another site may lead."""
 USED = re.compile(
@@ -91,7 +92,7 @@ class Guard:
             return None
         user = self.sessions.user(HTTPConnection(scope).cookies.get(SESSION))
         scope[USER] = user
-        if user is not None or path.rstrip("/") in DOORS:
+        if user is not None or path.rstrip("/") in DOORS or path.startswith(ICONS):
             return None
         if scope["type"] == "http" and scope["method"] == "GET" and path.rstrip("/") in PAGES:
             return RedirectResponse("/login", status_code=303)

@@ -27,6 +27,7 @@ from qwenlab.ui import (
     downloads,
     export_tab,
     header,
+    help,
     install,
     login,
     start_tab,
@@ -79,6 +80,7 @@ def build_page(lab: Lab, language: Language) -> gr.Blocks:
             with gr.Tab(t("tab_export"), id="tab_export"):
                 export = export_tab.build(lab, t)
         start_tab.wire(lab, t, started, start_tab.Places(run, result, case, export))
+    help.explain(page, t)
     # A mounted page is never launched, and until it is, Gradio takes any path that a visitor sends for an upload.
     page.has_launched = True
     return page
@@ -101,6 +103,8 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued="*neutral_500",  # the default is too pale to read at this size
         block_info_text_color="*neutral_500",
         block_title_text_color="*neutral_600",
+        input_placeholder_color="*neutral_600",
+        input_placeholder_color_dark="*neutral_400",
         button_secondary_background_fill="*background_fill_primary",
         button_secondary_background_fill_hover="*background_fill_primary",
         button_secondary_border_color="*border_color_primary",

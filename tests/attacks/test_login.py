@@ -44,6 +44,8 @@ def test_lab_without_users_does_not_listen(tmp_path: Path) -> None:
         ("/download/votes.csv", 401),
         ("/nowhere", 401),
         ("/login", 200),
+        ("/manifest.json", 200),  # a browser asks for both without saying who is there
+        ("/icons/icon.svg", 200),
     ],
 )
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 5000])

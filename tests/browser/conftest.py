@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from visit import Visit
+from visit import Visit, serving
 
-from qwenlab.workspace import SHIPPED, Workspace
+from qwenlab.workspace import Workspace
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -25,29 +20,8 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def lab(session_workspace: Workspace) -> Iterator[str]:
     """The address of a running lab whose workspace holds the small model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    log = session_workspace.root / "lab.log"
-    with log.open("wb") as out:
-        command = [sys.executable, str(SHIPPED / "app.py"), "--port", str(port), "--model", "smollm2-135m"]
-        command += ["--workspace", str(session_workspace.root)]
-        server = subprocess.Popen(command, stdout=out, stderr=out)
-    try:
-        end = time.monotonic() + 120
-        while True:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            try:
-                urllib.request.urlopen(address, timeout=30).close()
-                break
-            except OSError:
-                time.sleep(0.3)
+    with serving(session_workspace) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="session")

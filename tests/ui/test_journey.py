@@ -132,7 +132,7 @@ def test_test_that_has_only_been_started_is_in_progress(lab: Lab) -> None:
 def test_meaning_is_the_verdict_of_the_newest_whole_test(lab: Lab) -> None:
     run = a_run(lab)
     a_test(lab, run.id)
-    assert "tuned is better than base" in look(lab).meaning
+    assert "whether tuned is better than base" in look(lab).meaning
     assert "无法判断 tuned" in look(lab, ZH).meaning
 
 

@@ -15,6 +15,7 @@ from qwenlab.ui.texts import TEXTS, Translator
 
 SOURCES = sorted(Path(qwenlab.ui.__file__).parent.glob("*.py"))
 PREFIXES = (
+    "help_",
     "go_what_",
     "go_state_",
     "go_button_",

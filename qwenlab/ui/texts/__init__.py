@@ -11,6 +11,7 @@ from qwenlab.ui.texts import (
     data_import,
     data_trained,
     export,
+    help,
     login,
     looks,
     models,
@@ -42,6 +43,7 @@ for _table in (
     suite_editor.TEXTS,
     test_cases.TEXTS,
     export.TEXTS,
+    help.TEXTS,
 ):
     _twice = TEXTS.keys() & _table.keys()
     if _twice:

@@ -163,6 +163,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "这些回答与新问题不对应：请重新测试。",
     ),
     "test_rescored": ("Scored again; the result before is still in the list.", "已重新评判；之前的结果仍在列表中。"),
+    "test_is_judged": ("Who is judged", "评判谁"),
+    "test_is_reference": ("What it is compared with", "与谁比较"),
     "test_compare_two": ("Compare {judged} with {reference}:", "将 {judged} 与 {reference} 对比："),
     "test_not_compared": (
         "They can be compared once both have answered every case.",

@@ -10,12 +10,12 @@ from typing import Any
 
 from fakes import ScriptedContestant
 from model_shapes import SMOLLM2
-from small_result import BASE, TUNED, make_suite
 
 from qwenlab import files
 from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.sample import Sample
 from qwenlab.evals import runner
+from qwenlab.evals.suite import Suite, suite_from
 from qwenlab.jobs import Job
 from qwenlab.models import catalogue
 from qwenlab.training.recipe import Recipe
@@ -23,6 +23,16 @@ from qwenlab.ui.lab import Lab
 from qwenlab.workspace import Workspace
 
 MODEL = "smollm2-135m"
+RIGHT, WRONG, NONE = '{"a": 1}', '{"a": 2}', "I cannot say."
+BASE = {"q1": RIGHT, **dict.fromkeys(("q2", "q3", "q4", "q5", "q6"), NONE)}
+TUNED = {**dict.fromkeys(("q1", "q2", "q3", "q4", "q5"), RIGHT), "q6": WRONG}
+
+
+def a_suite() -> Suite:
+    """Six cases that ask q1, q2, ... and want {"a": 1}."""
+    cases = [{"id": f"c{at}", "prompt": f"q{at}", "expected": {"a": 1}, "tags": ["shop"]} for at in range(1, 7)]
+    schema = {"type": "object", "required": ["a"]}
+    return suite_from({"name": "s", "schema": schema, "cases": cases}, "test")
 
 
 class Described(ScriptedContestant):
@@ -36,16 +46,19 @@ class Described(ScriptedContestant):
         return {**super().describe(), **self._where}
 
 
-def a_lab(root: Path, samples: int = 3) -> Lab:
-    """A lab that works with "shop" and a model that is here, as far as folders tell."""
+def a_lab(root: Path, samples: int = 3, model: Path | None = None) -> Lab:
+    """A lab that works with "shop" and a model that is here: a real one, or one by its folder alone."""
     workspace = Workspace(root)
     asked = ("I want my money back", "Where is my kettle?", "The lamp arrived broken, please send another one")
     made = [Sample.make(f"s{at}", [("user", asked[at]), ("assistant", '{"a": 1}')]) for at in range(samples)]
     path = new_data_set(workspace, "shop", made)
-    model = workspace.models / MODEL
-    files.write_json(model / "config.json", {"model_type": "llama", **SMOLLM2})
-    files.write_text(model / "model.safetensors", "x" * 1000)
-    files.write_text(model / catalogue.COMPLETE, "{}")
+    there = workspace.models / MODEL
+    if model:
+        there.symlink_to(model, target_is_directory=True)
+    else:
+        files.write_json(there / "config.json", {"model_type": "llama", **SMOLLM2})
+        files.write_text(there / "model.safetensors", "x" * 1000)
+        files.write_text(there / catalogue.COMPLETE, "{}")
     lab = Lab(workspace)
     lab.choose(dataset=str(path), model=MODEL)
     return lab
@@ -101,7 +114,7 @@ def a_test(lab: Lab, run: str = "", export: Path | None = None, name: str = "s-1
         asked.append(Described("int4", TUNED, path=str(export / "model.gguf")))
     folder = lab.workspace.results / name
     folder.mkdir(parents=True)
-    runner.run(make_suite(), asked, folder)
+    runner.run(a_suite(), asked, folder)
     return folder
 
 

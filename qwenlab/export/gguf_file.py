@@ -9,6 +9,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from typing import Any
 
 import libgguf
 import numpy as np
+import psutil
 from gguf import (
     GGML_QUANT_SIZES,
     GGML_QUANT_VERSION,
@@ -42,8 +44,8 @@ ARCHITECTURES = {
     "Qwen3ForCausalLM": MODEL_ARCH.QWEN3,
     "LlamaForCausalLM": MODEL_ARCH.LLAMA,
 }
-PIECE = 4_000_000
-"""Numbers converted to float32 at a time: 16 MB."""
+PIECE = 500_000
+"""Numbers that one core converts at a time: 2 MB in float32."""
 
 SHUFFLED = ("Q4_K_M", "Q5_K_M")
 """Kinds so coarse that a grid left by an earlier rounding matters; see shuffle.py."""
@@ -307,12 +309,17 @@ def _quantized(tensor: _Tensor) -> np.ndarray:
     if matters is not None and tensor.columns is not None:
         matters = matters[tensor.columns]
     step = max(1, PIECE // width)
-    for start in range(0, len(stored), step):
+
+    def quantize(start: int) -> None:
         rows = to_float32(stored[order[start : start + step]])
         check_finite(tensor.name, rows)
         if tensor.columns is not None:
             rows = np.ascontiguousarray(rows[:, tensor.columns])
         made[start : start + step] = libgguf.quantize_rows(rows, tensor.kind, matters).view(np.uint8)
+
+    with ThreadPoolExecutor(psutil.cpu_count(logical=False) or 1) as cores:  # libgguf computes without Python's lock
+        for _ in cores.map(quantize, range(0, len(stored), step)):
+            pass
     return made.reshape(tensor.bytes_shape)
 
 

@@ -70,15 +70,7 @@ def quantize_gptq(
         )
     config = files.read_json(source / "config.json")
     group_size = fitting_group_size(config, group_size)
-    if len(calibration) < MIN_CALIBRATION:
-        raise QwenlabError(
-            f"GPTQ got {len(calibration)} calibration texts and needs at least {MIN_CALIBRATION}.",
-            "Add samples to the data set it calibrates with; 32 to 128 are usual.",
-            zh=(
-                f"GPTQ 只有 {len(calibration)} 条校准文本，至少需要 {MIN_CALIBRATION} 条。",
-                "请在校准所用的数据集中添加样本；通常需要 32 到 128 条。",
-            ),
-        )
+    _check_enough(calibration)
     progress("loading", 0.0)
     # One worker pool thread per core must exist before the import, else GPTQModel refuses machines with 2 cores.
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, os.cpu_count() or 2)))
@@ -120,6 +112,18 @@ def fitting_group_size(config: dict[str, Any], wanted: int | None = None) -> int
             "请让 Qwenlab 自动选择分组大小，或导出适用于任何模型的 GGUF。",
         ),
     )
+
+
+def _check_enough(calibration: Sequence[str]) -> None:
+    if len(calibration) < MIN_CALIBRATION:
+        raise QwenlabError(
+            f"GPTQ got {len(calibration)} calibration texts and needs at least {MIN_CALIBRATION}.",
+            "Add samples to the data set it calibrates with; 32 to 128 are usual.",
+            zh=(
+                f"GPTQ 只有 {len(calibration)} 条校准文本，至少需要 {MIN_CALIBRATION} 条。",
+                "请在校准所用的数据集中添加样本；通常需要 32 到 128 条。",
+            ),
+        )
 
 
 def _encode(tokenizer: Any, texts: Iterable[str], length: int) -> list[dict[str, list[int]]]:

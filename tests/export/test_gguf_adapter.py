@@ -58,7 +58,7 @@ def test_real_model_with_adapter_computes_what_the_merged_one_does(
 ) -> None:
     to_merged, to_base = differences(smollm2, random_adapter, tmp_path, 49152)
     assert to_merged < 0.05
-    assert to_base > 1
+    assert to_base > 0.2, "an adapter that changes nothing proves nothing"
 
 
 @pytest.mark.parametrize("kind", ["dora", "embedding", "biases of the layers", "norms saved whole"])

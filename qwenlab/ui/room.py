@@ -145,7 +145,7 @@ class Room:
         if entrant.kind == "endpoint":
             return None
         model = entrant.spec.partition("+")[0] if entrant.kind in ("adapter", "checkpoint") else entrant.spec
-        path = self.workspace.models / model if catalogue.entry(model) else Path(model)
+        path = self.workspace.models / model if catalogue.is_ready(self.workspace, model) else Path(model)
         if entrant.kind == "gguf" and path.is_dir():
             path = next(iter(sorted(path.glob("*.gguf"))), path)
         return path.resolve() if path.exists() else None

@@ -13,7 +13,9 @@ from qwenlab.ui.texts import (
     export,
     login,
     looks,
+    models,
     shell,
+    start,
     suite_editor,
     talks,
     test,
@@ -24,6 +26,7 @@ from qwenlab.ui.texts import (
 TEXTS: dict[str, tuple[str, str]] = {}
 for _table in (
     shell.TEXTS,
+    start.TEXTS,
     data.TEXTS,
     data_checks.TEXTS,
     data_form.TEXTS,
@@ -32,6 +35,7 @@ for _table in (
     training.TEXTS,
     login.TEXTS,
     looks.TEXTS,
+    models.TEXTS,
     compare.TEXTS,
     talks.TEXTS,
     test.TEXTS,

@@ -27,7 +27,7 @@ ICONS = "/icons/"
 PAGES = {"", "/en", "/zh", "/login"}
 """Where a link on another site may lead."""
 USED = re.compile(
-    r"/(?:en|zh)(?:/?|/(?:config|theme\.css|(?:assets|static|svelte)/.*"
+    r"/(?:en|zh)(?:/?|/(?:config|theme\.css|manifest\.json|pwa_icon(?:/\d+)?|(?:assets|static|svelte)/.*"
     r"|gradio_api/(?:startup-events|info|queue/(?:join|data)|upload|upload_progress|cancel|reset|app_id"
     r"|heartbeat/\w+|file=(?!\w+:/).*)))/?"
 )

@@ -87,7 +87,22 @@ def endpoint() -> Iterator[Row]:
     yield from rows()
 
 
-ALL = {"start": start_up, "scoring": scoring, "endpoint": endpoint, "chat": chat, "training": training, "data": data}
+def export() -> Iterator[Row]:
+    """Merging, GGUF and GPTQ: time, memory, closeness to the 16-bit model, speed of the result."""
+    from benchmarks.export import rows
+
+    yield from rows(TRAINED)
+
+
+ALL = {
+    "start": start_up,
+    "scoring": scoring,
+    "endpoint": endpoint,
+    "chat": chat,
+    "training": training,
+    "data": data,
+    "export": export,
+}
 
 
 def main() -> int:

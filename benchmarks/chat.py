@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qwenlab.chat.decoding import BASE, generate
+from qwenlab.chat.decoding import generate
 from qwenlab.chat.local_contestant import BATCH, LocalContestant
 from qwenlab.evals.suite import load_suite
 from qwenlab.models import catalogue, loading
 from qwenlab.models.contestant import Generation, Message
+from qwenlab.models.loading import BASE
 from qwenlab.models.rendering import prompt_ids
 from qwenlab.training import memory
 from qwenlab.workspace import SHIPPED, Workspace
@@ -118,7 +119,7 @@ def main() -> None:
     if way == SUITE:
         print(json.dumps(_suite(model)))
         return
-    loaded = loading.load(catalogue.locate(Workspace.default(), model))
+    loaded = loading.load_to_answer(catalogue.locate(Workspace.default(), model))
     names = WAYS[way]
     if ADAPTER in names:
         loaded.attach(Path(adapter))

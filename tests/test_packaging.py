@@ -43,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_module_and_style_sheet_is_in_the_wheel(installed: Path) -> None:
-    kinds = {".py", ".css", ".js"}
+    kinds = {".py", ".css", ".js", ".svg", ".png"}
     wanted = {path.relative_to(ROOT) for path in (ROOT / "qwenlab").rglob("*") if path.suffix in kinds}
     assert {path for path in wanted if not (installed / path).is_file()} == set()
 

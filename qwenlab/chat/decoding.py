@@ -14,8 +14,6 @@ from qwenlab.models.contestant import Answer, Finish, Generation
 from qwenlab.models.loading import LoadedModel
 from qwenlab.models.resident import StoppedError
 
-BASE = "__base__"
-"""PEFT's name for "no adapter" in a mixed batch."""
 LEAVE = 0.75
 """Share of the rows still speaking at which the others leave the batch; each time costs a copy of the rest."""
 
@@ -55,7 +53,7 @@ def generate(
         prompts: token ids per row.
         rows: the PEFT adapter name per row, BASE for none.
         on_step: called after each step with all rows.
-        should_stop: asked at every layer, so that even a long prompt ends soon.
+        should_stop: asked before each token, and at every layer of the prompt, so that even a long one ends soon.
         schema: a JSON Schema that every answer is forced into.
         opening: what all prompts begin with, where it is to be read once; all rows then have one adapter.
 
@@ -71,8 +69,8 @@ def generate(
     if going:
         made = _constraints(loaded, schema, len(going)) if schema is not None else []
         chooser = Chooser([row.prompt for row, _ in going], settings, made)
-        steps = _Steps(loaded, going, chooser, settings.max_new_tokens, opening)
-        steps.run(lambda: on_step(batch) if on_step else None, should_stop)
+        steps = _Steps(loaded, going, chooser, settings.max_new_tokens, opening, should_stop)
+        steps.run(lambda: on_step(batch) if on_step else None)
     return [row.answer for row in batch if row.answer]
 
 
@@ -80,28 +78,33 @@ class _Steps:
     """A batch from its prompts to its last token; rows that have ended leave it, so that the others go on faster."""
 
     def __init__(
-        self, loaded: LoadedModel, going: list[tuple[Row, str]], chooser: Chooser, most: int, opening: Opening | None
+        self,
+        loaded: LoadedModel,
+        going: list[tuple[Row, str]],
+        chooser: Chooser,
+        most: int,
+        opening: Opening | None,
+        should_stop: Callable[[], bool],
     ) -> None:
         self._loaded, self._chooser, self._most, self._opening = loaded, chooser, most, opening
+        self._should_stop = should_stop
         self._rows, self._names = [row for row, _ in going], [name for _, name in going]
         self._places = list(range(len(going)))
         self._ends, self._pad = set(loaded.ends), int(loaded.tokenizer.pad_token_id)
         self._start = time.perf_counter()
 
-    def run(self, on_step: Callable[[], None], should_stop: Callable[[], bool]) -> None:
+    def run(self, on_step: Callable[[], None]) -> None:
         """Decode until every row has its answer."""
         import torch
+
+        from qwenlab.chat.forward import Forward
 
         loaded, rows = self._loaded, list(self._rows)
         finish: Finish = "length"
         try:
-            with (
-                loaded.turn(should_stop),
-                torch.inference_mode(),
-                _speaking(loaded, self._names),
-                _brake(loaded, should_stop),
-            ):
+            with loaded.turn(self._should_stop), torch.inference_mode(), _speaking(loaded, self._names):
                 self._start = time.perf_counter()
+                self._forward = Forward(loaded, self._names)
                 scores = self._read_prompts()
                 while self._choose(scores, on_step):
                     scores = self._step()
@@ -115,39 +118,30 @@ class _Steps:
     def _read_prompts(self) -> Any:
         """Prompts of different length end at the same place: padding stands before them, or behind their opening."""
         import torch
-        from transformers import DynamicCache
 
-        model, device = self._loaded.plain, self._loaded.model.device
-        shared = self._opening.ids if self._opening else []
+        from qwenlab.chat.forward import States
+
+        shared, device = self._opening.ids if self._opening else [], self._forward.device
         longest = max(len(row.prompt) for row in self._rows)
         padding = [longest - len(row.prompt) for row in self._rows]
         known = len(shared)
         ids = [[self._pad] * gap + row.prompt[known:] for gap, row in zip(padding, self._rows, strict=True)]
-        mask = [[1] * known + [0] * gap + [1] * (longest - known - gap) for gap in padding]
-        self._mask = torch.tensor(mask, device=device)
-        self._cache = self._opening.cache(model, len(ids)) if self._opening else DynamicCache(config=model.config)
-        return self._forward(torch.tensor(ids, device=device))
+        valid = [[1] * known + [0] * gap + [1] * (longest - known - gap) for gap in padding]
+        self._valid = torch.tensor(valid, device=device)
+        self._states = self._opening.states(self._forward, len(ids), self._look) if self._opening else States()
+        return self._forward(torch.tensor(ids, device=device), self._valid, self._states, self._look)
 
     def _step(self) -> Any:
         """Read the newest token of each row."""
         import torch
 
         newest = [[row.tokens[-1] if row.answer is None else self._pad] for row in self._rows]
-        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
-        return self._forward(torch.tensor(newest, device=self._mask.device))
+        self._valid = torch.nn.functional.pad(self._valid, (0, 1), value=1)
+        return self._forward(torch.tensor(newest, device=self._forward.device), self._valid, self._states, self._look)
 
-    def _forward(self, ids: Any) -> Any:
-        """Logits of the next token, shape (rows, vocabulary), float32."""
-        places = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        said = self._loaded.plain(
-            input_ids=ids,
-            attention_mask=self._mask,
-            position_ids=places,
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return said.logits[:, -1].float()
+    def _look(self) -> None:
+        if self._should_stop():
+            raise StoppedError
 
     def _choose(self, scores: Any, on_step: Callable[[], None]) -> bool:
         """Give each row its next token; False when all have ended."""
@@ -173,10 +167,10 @@ class _Steps:
         import torch
 
         self._rows, self._places = [self._rows[at] for at in left], [self._places[at] for at in left]
-        self._names[:] = [self._names[at] for at in left]  # the hooks of a mixed batch read this list
-        where = torch.tensor(left, device=self._mask.device)
-        self._mask = self._mask[where]
-        self._cache.batch_select_indices(where)
+        self._forward.keep(left)
+        where = torch.tensor(left, device=self._forward.device)
+        self._valid = self._valid[where]
+        self._states.keep(where)
 
 
 def _constraints(loaded: LoadedModel, schema: dict[str, Any], count: int) -> list[constraint.Constraint]:
@@ -186,40 +180,12 @@ def _constraints(loaded: LoadedModel, schema: dict[str, Any], count: int) -> lis
 
 @contextmanager
 def _speaking(loaded: LoadedModel, names: Sequence[str]) -> Iterator[None]:
-    """Switch the shared model to the rows' adapters; a batch of one voice needs no per-row choice, which costs time."""
+    """Let PEFT do nothing, as Forward adds the adapters itself; or switch to the one that only PEFT can compute."""
     if not loaded.has_adapters:
         yield
-    elif set(names) == {BASE}:
+    elif all(loaded.mixes(name) for name in names):
         with loaded.model.disable_adapter():
             yield
-    elif len(set(names)) == 1:
+    else:
         loaded.model.set_adapter(names[0])
         yield
-    else:
-        # PEFT's own `adapter_names` of generate leaves these hooks behind when a step raises, and from then on every
-        # answer would be spoken by the wrong adapters.
-        def name_rows(_: Any, arguments: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-            return arguments, named | {"adapter_names": list(names)}
-
-        hooks = [part.register_forward_pre_hook(name_rows, with_kwargs=True) for part in loaded.adapted()]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-
-@contextmanager
-def _brake(loaded: LoadedModel, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Leave the forward pass at the next layer once it should stop."""
-
-    def look(*_: Any) -> None:
-        if should_stop():
-            raise StoppedError
-
-    hooks = [layer.register_forward_pre_hook(look) for layer in loaded.layers()]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

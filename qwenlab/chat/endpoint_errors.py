@@ -133,7 +133,9 @@ def _words(response: Any) -> str:
     except ValueError:
         is_page = "html" in response.headers.get("Content-Type", "")
         said = response.reason_phrase if is_page else response.text or response.reason_phrase
-    return " ".join(str(said).split())[:MOST]
+    key = response.request.headers.get("Authorization", "").removeprefix("Bearer ")
+    words = " ".join(str(said).split())
+    return (words.replace(key, "***") if key else words)[:MOST]  # some servers repeat the key they refuse
 
 
 def _first_line(error: Exception) -> str:

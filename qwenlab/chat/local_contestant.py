@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab import failures
-from qwenlab.chat.decoding import BASE, Row, generate
-from qwenlab.chat.opening import Opening, begins, can_share, opening_ids
+from qwenlab.chat.decoding import Row, generate
+from qwenlab.chat.opening import Opening, begins, opening_ids
 from qwenlab.models import folder as model_folder
 from qwenlab.models.contestant import Answer, Generation, Message, about_enforced, enforced_name
-from qwenlab.models.loading import LoadedModel
+from qwenlab.models.loading import BASE, LoadedModel
 from qwenlab.models.rendering import prompt_ids
 
 BATCH = 24
@@ -113,15 +113,13 @@ class LocalContestant:
         They depend on nothing but the prompts, and without some of its batches the rest is planned as before: a run
         that goes on gets the same answers, also where numbers are rounded differently in other batches.
         """
-        shares, heads = can_share(self.loaded.model), dict[str, tuple[int, ...]]()
+        heads: dict[str, tuple[int, ...]] = {}
         plans: dict[tuple[int, ...], list[int]] = {}
         for index, messages in enumerate(prompts):
-            start: tuple[int, ...] = ()
-            if shares:
-                key = "\0".join(message["content"] for message in messages if message["role"] == "system")
-                if key not in heads:
-                    heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages))
-                start = heads[key]
+            key = "\0".join(message["content"] for message in messages if message["role"] == "system")
+            if key not in heads:
+                heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages))
+            start = heads[key]
             plans.setdefault(start if begins(start, encoded[index]) else (), []).append(index)
         for start, group in plans.items():
             group.sort(key=lambda index: -len(encoded[index]))
@@ -133,7 +131,7 @@ class LocalContestant:
 
         Numbers are rounded otherwise when a prompt is read in one piece: a chat would get another answer than a test.
         """
-        start = opening_ids(self.loaded.tokenizer, messages) if can_share(self.loaded.model) else []
+        start = opening_ids(self.loaded.tokenizer, messages)
         return Opening(start) if begins(start, ids) else None
 
     def close(self) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from qwenlab.models.contestant import Message
 from qwenlab.models.rendering import PRIVATE_USE, prompt_ids
+
+if TYPE_CHECKING:
+    from qwenlab.chat.forward import Forward, States
 
 SHORTEST = 16
 """Tokens below which sharing is not worth a pass of its own."""
@@ -24,34 +27,19 @@ class Opening:
 
     def __init__(self, ids: Sequence[int]) -> None:
         self.ids = list(ids)
-        self._states: list[tuple[Any, Any]] = []
+        self._read: States | None = None
 
-    def cache(self, model: Any, rows: int) -> Any:
-        """A transformers cache for `rows` prompts that have been read up to the end of the opening.
-
-        The first call reads it, so it must come where the model speaks with the right adapter.
-        """
+    def states(self, forward: Forward, rows: int, look: Callable[[], None]) -> States:
+        """The states of so many prompts that have been read up to the end of the opening; the first call reads it."""
         import torch
-        from transformers import DynamicCache
 
-        if not self._states:
-            read: Any = DynamicCache(config=model.config)
-            ids = torch.tensor([self.ids], device=model.device)
-            model(input_ids=ids, past_key_values=read, use_cache=True, logits_to_keep=1)
-            self._states = [(layer.keys, layer.values) for layer in read.layers]
-        made: Any = DynamicCache(config=model.config)
-        for layer, (keys, values) in enumerate(self._states):
-            made.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
-        return made
+        from qwenlab.chat.forward import States
 
-
-def can_share(model: Any) -> bool:
-    """Whether the model keeps all it has read: one with a sliding window forgets, and its states cannot be reused."""
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
-
-    layers = DynamicCache(config=model.config).layers
-    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+        if self._read is None:
+            read, ids = States(), torch.tensor([self.ids], device=forward.device)
+            forward(ids, torch.ones_like(ids), read, look)
+            self._read = read
+        return self._read.fork(rows)
 
 
 def opening_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:

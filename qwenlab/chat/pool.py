@@ -79,7 +79,7 @@ class ModelPool:
         self,
         idle_minutes: float = IDLE_MINUTES,
         clock: Callable[[], float] = time.monotonic,
-        load: Callable[[Path], Resident] = loading.load,
+        load: Callable[[Path], Resident] = loading.load_to_answer,
     ) -> None:
         self._places: dict[Path, _Place] = {}
         self._lock = threading.Lock()  # two visitors asking for one model load it once

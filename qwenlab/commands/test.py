@@ -95,9 +95,6 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     found = run_contestants(workspace, suite, specs, folder, trained, console, deciding, running)
     rows = [one.row(_size(workspace, dict(specs), one)) for one in found.contestants]
     lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
-    for one in found.contestants:
-        counted = [score for score in one.scores if score.case_id not in found.leaked]
-        lines.append(cost.sentence(one.name, cost.costs(counted), "en"))
     if found.leaked:
         lines.append(
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
@@ -134,7 +131,7 @@ def _exit_code(findings: Findings, asked: Collection[str], console: Console) -> 
         console.say(f"Error: {one.name} gave no answer to any case. {first_error(one)}")
     mute = [one for one in contestants if one.complete and one.summary.unjudged and not one.summary.n]
     for one in mute:
-        console.say(f"Error: no answer of {one.name} could be judged. {remarks(findings.result, 'en')[0]}")
+        console.say(f"Error: no answer of {one.name} could be judged. {' '.join(remarks(findings.result, 'en'))}")
     if silent or mute or len(contestants) < len(asked) or not all(one.complete for one in contestants):
         return FAILED
     missed = [gate for gate in findings.gates if not gate.passed]

@@ -10,7 +10,7 @@ from typing import get_args
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.evals.report import MEASURES
+from qwenlab.evals.report import MEASURES, REPEATED
 from qwenlab.evals.suite_model import PairedMeasure, Suite
 
 ASKED = "gates.json"
@@ -41,7 +41,7 @@ def threshold(written: str) -> Asked:
     Raises:
         QwenlabError: when the measure is unknown or the rate is no fraction of 1.
     """
-    name, measure, rate = _parts(written, MEASURES)
+    name, measure, rate = _parts(written, (*MEASURES, *REPEATED))
     return Asked(measure, name, least=_fraction(rate, written, "usable=0.9", ("threshold", "门槛")))
 
 

@@ -92,6 +92,13 @@ def _audit_thresholds(suite: Suite, file: str) -> None:
                 'Use "passed" or "usable".',
                 zh=(f"{file}：门槛“{measure}”针对 JSON，但没有用例期望 JSON。", "请改用“passed”或“usable”。"),
             )
+    for measure in ("pass_all", "agreement"):
+        if getattr(suite.thresholds, measure) is not None and suite.generation.repeats == 1:
+            raise QwenlabError(
+                f'{file}: the threshold "{measure}" is about several answers to each case.',
+                "Set generation.repeats to 2 or more.",
+                zh=(f"{file}：门槛“{measure}”针对同一用例的多次回答。", "请把 generation.repeats 设为 2 或更大。"),
+            )
 
 
 def _audit_fields(suite: Suite, file: str) -> None:

@@ -52,10 +52,6 @@ def _suite(findings: Findings, contestant: ContestantResult, at: int) -> Xml.Ele
     for name, found in contestant.summary.rates.items():
         if found is not None:
             Xml.SubElement(properties, "property", {"name": name, "value": f"{found.value:.6f}"})
-    if contestant.repeats is not None:
-        for name, value in contestant.repeats.to_json().items():
-            if isinstance(value, int | float):
-                Xml.SubElement(properties, "property", {"name": f"repeats_{name}", "value": f"{value:g}"})
     Xml.SubElement(properties, "property", {"name": "suite_fingerprint", "value": result.suite.fingerprint()})
     for score in contestant.scores:
         suite.append(_case(score, contestant, f"{package}.{_token(contestant.name)}", findings))

@@ -1,8 +1,8 @@
-"""What is to be said of a result beside its figures: of repeated answers, of format and content, and of the cache."""
+"""What is to be said of a result beside its figures: what errors cost, repeats, format and content, the cache."""
 
 from __future__ import annotations
 
-from qwenlab.evals import format_split, repeats
+from qwenlab.evals import cost, format_split, repeats
 from qwenlab.evals.bilingual import Words
 from qwenlab.evals.result import ContestantResult, Result
 from qwenlab.evals.words import Language
@@ -20,11 +20,18 @@ _UNJUDGED = Words(
 
 def remarks(found: Result, language: Language) -> list[str]:
     """A sentence each, in the order in which they matter."""
-    said = [_unjudged(one, language) for one in found.contestants]
-    said += [repeats.sentence(one.name, one.repeats, language) for one in found.contestants if one.repeats]
+    free = [one for one in found.contestants if one.complete and not one.enforced_for]
+    said = [_cost(found, one, language) for one in free]
+    said += [_unjudged(one, language) for one in found.contestants]
+    said += [repeats.sentence(one.name, one.repeats, language) for one in free if one.repeats]
     said += [format_split.sentence(one, language) for one in found.splits]
     said += [_cached(one, language) for one in found.contestants if one.cached]
     return [one for one in said if one]
+
+
+def _cost(found: Result, one: ContestantResult, language: Language) -> str:
+    counted = [score for scores in one.rounds for score in scores if score.case_id not in found.leaked]
+    return cost.sentence(one.name, cost.costs(counted), language) if one.summary.n else ""
 
 
 def _unjudged(one: ContestantResult, language: Language) -> str:

@@ -112,12 +112,13 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def summary(rounds: Rounds, leaked: Collection[str]) -> Summary:
+def summary(rounds: Rounds, found: Repeats, leaked: Collection[str]) -> Summary:
     """The rates are means over all answers, each case counted once; counts (errors, rungs, flags) are of the first."""
     each = [summarize(scores, leaked) for scores in rounds]
     first = each[0]
     rates = {measure: _mean([one.rates[measure] for one in each]) for measure in first.rates}
     fields = {name: _mean([one.by_field.get(name) for one in each]) for name in first.by_field}
+    rates |= {"pass_all": found.pass_all, "agreement": found.agreement}
     return replace(first, rates=rates, by_field={name: found for name, found in fields.items() if found})
 
 
@@ -133,14 +134,14 @@ def sentence(name: str, found: Repeats, language: Language) -> str:
     """The three figures in words."""
     if found.pass_at_1 is None or found.pass_all is None:
         return ""
-    same = found.agreement.value if found.agreement else 0.0
-    n, one, every = found.n, found.pass_at_1.value, found.pass_all.value
+    rates = (found.pass_at_1.value, found.pass_all.value, found.agreement.value if found.agreement else 0.0)
+    n, (one, every, same) = found.n, (f"{100 * rate:.1f}" for rate in rates)
     if language == "zh":
         return (
-            f"{name}：每个用例回答 {n} 次。单次通过率 {one:.1%}；{n} 次全部通过的用例占 {every:.1%}；"
-            f"同一用例的回答平均有 {same:.1%} 相同。"
+            f"{name}：每个用例回答 {n} 次。单次通过率 {one}%；{n} 次全部通过的用例占 {every}%；"
+            f"同一用例的回答平均有 {same}% 相同。"
         )
     return (
-        f"{name} answered each case {n} times: one answer passes in {one:.1%}, all {n} pass for {every:.1%} of the "
-        f"cases, and on average {same:.1%} of the answers to a case are the same."
+        f"{name} answered each case {n} times: one answer passes in {one} %, all {n} pass for {every} % of the "
+        f"cases, and on average {same} % of the answers to a case are the same."
     )

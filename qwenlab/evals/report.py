@@ -18,6 +18,9 @@ MEASURES = (
     "strict", "schema_valid", "usable", "field_accuracy", "field_accuracy_parsed", "document_exact", "passed",
 )  # fmt: skip
 
+REPEATED = ("pass_all", "agreement")
+"""Measures of several answers to each case (see `repeats.Repeats`)."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -29,8 +32,8 @@ class Summary:
         leaked: cases that are also in the training data, or used to choose the checkpoint; they count nowhere else.
         leaked_passed: how many of those passed.
         rates: measure -> share of the n cases (None where it does not apply: JSON measures of a text suite,
-            accuracy over parsed answers when none parsed). field_accuracy is the mean over all cases,
-            field_accuracy_parsed over those that could be read.
+            accuracy over parsed answers when none parsed), with REPEATED where each case was asked several times.
+            field_accuracy is the mean over all cases, field_accuracy_parsed over those that could be read.
         rungs: rung -> cases, errors left out. by_field: pointer -> share of right values, list items pooled.
         flags: flag -> cases.
         unjudged: cases whose judging failed; they are in none of the n.

@@ -23,7 +23,7 @@ from qwenlab.evals.result import ContestantResult
 from qwenlab.evals.steps import Step
 from qwenlab.evals.words import Language, describe_rung, measure_name
 
-MEASURES = ("strict", "usable", "field_accuracy", "document_exact", "passed")
+MEASURES = ("strict", "usable", "field_accuracy", "document_exact", "passed", "pass_all", "agreement")
 HISTORY = ("passed", "field_accuracy")
 TILES = ("usable", "field_accuracy", "document_exact", "passed")
 MOST_LINKS = 12

@@ -54,7 +54,7 @@ TEXTS: dict[str, Words] = {
     "gates": Words("Thresholds", "门槛"),
     "met": Words("met", "达到"),
     "missed": Words("missed", "未达到"),
-    "remarks": Words("How the answers came about", "回答是怎样得来的"),
+    "remarks": Words("Beside the figures", "补充说明"),
     "steps": Words("From base to the delivered model", "从基础模型到交付的模型"),
     "steps_about": Words(
         "base: the model before training. adapter: what training adds to it. merged: both in one. int4: made small.",
@@ -159,6 +159,15 @@ TEXTS: dict[str, Words] = {
         "每个值都正确且没有多余内容，不论格式是否严格。",
     ),
     "about_passed": Words("Usable as it is, and every value right.", "可直接使用，并且每个值都正确。"),
+    "about_pass_all": Words(
+        "Every answer to the case passes, however often it was asked: what can be relied on (pass^n). “Passed” is then "
+        "what one answer is worth (pass@1).",
+        "同一用例多次提问，每次回答都通过，即可以信赖的部分（pass^n）。此时“通过”指单次回答的水平（pass@1）。",
+    ),
+    "about_agreement": Words(
+        "Share of the most frequent answer to a case, right or wrong; JSON is compared by value.",
+        "同一用例中最常见的回答所占的比例，不论对错；JSON 按值比较。",
+    ),
     "about_sure": Words(
         "“Sure” means: were there no difference, chance would show one like this in fewer than 5 of 100 tests. "
         "Contestants are compared on the same cases; cases made from one template count together.",

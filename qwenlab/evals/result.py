@@ -30,13 +30,13 @@ class ContestantResult:
 
     Attributes:
         name: as the person gave it. describe: how its answers were produced.
-        answers: case id -> raw answer. scores: one per case of the suite once complete, before that one per
-            answered case.
+        given: the first answers by case id, then the second ones, and so on.
+        scores: of the first answers; one per case of the suite once complete, before that one per answered case.
         complete: whether it was asked every case.
         tokens_per_s: generated tokens by wall seconds of answering; None when nothing was generated.
         seconds: wall time of answering.
-        rounds: the scores of all first answers, of all second ones, and so on; `answers` and `scores` are of the first,
-            and the rates of the summary are means over all. Only the first while it is not complete.
+        rounds: the scores of all first answers, of all second ones, and so on; the rates of the
+            summary are means over all. Only the first while it is not complete.
         repeats: what the repeated answers say together; None where there is one answer a case, or it is not complete.
         time: of its last answer, seconds since the epoch; 0 without one.
         cached, fresh: answers that were taken from the cache, on which no speed is measured, and those asked anew.
@@ -44,7 +44,7 @@ class ContestantResult:
 
     name: str
     describe: dict[str, str]
-    answers: dict[str, Answered]
+    given: tuple[dict[str, Answered], ...]
     scores: list[CaseScore]
     summary: Summary
     complete: bool
@@ -55,6 +55,11 @@ class ContestantResult:
     time: float = 0.0
     cached: int = 0
     fresh: int = 0
+
+    @property
+    def answers(self) -> dict[str, Answered]:
+        """The first answer to each case."""
+        return self.given[0]
 
     @property
     def enforced_for(self) -> str:
@@ -261,7 +266,7 @@ def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Colle
     complete = all(case.id in answers for answers in given for case in suite.cases) or (folder / SCORES).exists()
     rounds = [score_answers(suite, answers.values()) for answers in given]
     scores = rounds[0] if complete else [score for score in rounds[0] if score.case_id in given[0]]
-    repeated = complete and len(rounds) > 1
+    repeated = repeats.of_rounds(suite, rounds, given, leaked) if complete and len(rounds) > 1 else None
     asked = [line for line in lines if not line.cached]
     tokens, seconds = sum(line.answer.tokens for line in asked), sum(line.wall for line in asked)
     kept = [line for answers in given for line in answers.values()]
@@ -269,14 +274,14 @@ def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Colle
     return ContestantResult(
         name=about["name"],
         describe=about["describe"],
-        answers=given[0],
+        given=tuple(given),
         scores=scores,
-        summary=repeats.summary(rounds, leaked) if repeated else summarize(scores, leaked),
+        summary=repeats.summary(rounds, repeated, leaked) if repeated else summarize(scores, leaked),
         complete=complete,
         tokens_per_s=tokens / seconds if tokens and seconds > 0 else None,
         seconds=seconds,
         rounds=tuple(rounds) if repeated else (scores,),
-        repeats=repeats.of_rounds(suite, rounds, given, leaked) if repeated else None,
+        repeats=repeated,
         time=max((line.at for line in lines), default=0.0) or _written(folder / ANSWERS),
         cached=cached,
         fresh=len(kept) - cached,

@@ -131,7 +131,7 @@ def slice_rates(
 
 
 def of_result(result: Result) -> list[SliceRate]:
-    """The slices of every complete contestant that answers freely, in their order."""
+    """The slices of every complete contestant that answers freely, in their order; of several answers, the first."""
     found = slices(result.suite)
     return [
         one

@@ -43,7 +43,10 @@ class GenerationSettings(_Strict):
 
 
 class Thresholds(_Strict):
-    """The least that a contestant must reach, as fractions of 1; what is not named is not asked."""
+    """The least that a contestant must reach, as fractions of 1; what is not named is not asked.
+
+    pass_all and agreement are of suites that ask each case several times (see `repeats.Repeats`).
+    """
 
     strict: float | None = Field(default=None, ge=0, le=1)
     schema_valid: float | None = Field(default=None, ge=0, le=1)
@@ -52,6 +55,8 @@ class Thresholds(_Strict):
     field_accuracy_parsed: float | None = Field(default=None, ge=0, le=1)
     document_exact: float | None = Field(default=None, ge=0, le=1)
     passed: float | None = Field(default=None, ge=0, le=1)
+    pass_all: float | None = Field(default=None, ge=0, le=1)
+    agreement: float | None = Field(default=None, ge=0, le=1)
 
 
 PairedMeasure = Literal["strict", "schema_valid", "usable", "field_accuracy", "document_exact", "passed"]

@@ -180,6 +180,9 @@ MEASURE: dict[str, dict[Language, str]] = {
     "field_accuracy_parsed": {"en": "fields right where readable", "zh": "可读回答的字段正确"},
     "document_exact": {"en": "all fields right", "zh": "全部字段正确"},
     "passed": {"en": "passed", "zh": "通过"},
+    "pass_all": {"en": "passed every time", "zh": "每次都通过"},
+    "agreement": {"en": "answers alike", "zh": "回答一致"},
+    "unjudged": {"en": "not judged", "zh": "无法评判"},
     "tokens_per_s": {"en": "tokens/s", "zh": "词元/秒"},
     "size": {"en": "size", "zh": "大小"},
 }

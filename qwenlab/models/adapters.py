@@ -161,7 +161,8 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
         base: what a person calls the base.
 
     Returns:
-        The wrapped model, and whether the adapter cannot answer in one batch with others (DoRA).
+        The wrapped model, and whether the adapter is more than thin products beside those of the base (DoRA, or
+        modules of its own), so that it cannot answer in one batch with others.
 
     Raises:
         QwenlabError: when it is broken or does not fit; `model` is then as it was.
@@ -190,7 +191,21 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
             zh=(f"适配器 {adapter} 与模型 {base} 不匹配：{reason}。", "请选择训练它时所用的基础模型。"),
         ) from error
     wrapped.eval()
-    return wrapped, bool(config.use_dora)
+    return wrapped, not _is_thin(wrapped, name)
+
+
+def _is_thin(wrapped: Any, name: str) -> bool:
+    from peft.tuners.lora import LoraLayer, ParamWrapper
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    for part in wrapped.modules():
+        if isinstance(part, AuxiliaryTrainingWrapper) and name in part._adapters:
+            return False
+        if isinstance(part, LoraLayer) and name in part.r:
+            special = name in part.lora_variant or part.lora_bias.get(name) or isinstance(part, ParamWrapper)
+            if special or name not in part.lora_A:  # an embedding has its own pair
+                return False
+    return True
 
 
 def _take_off(model: Any, wrapped: Any, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from qwenlab.models import adapters, precision
 from qwenlab.models import folder as model_folder
 from qwenlab.models.folder import Version
 from qwenlab.models.resident import Resident
+
+BASE = "__base__"
+"""In the place of an adapter's name: none."""
 
 
 class LoadedModel(Resident):
@@ -63,17 +67,6 @@ class LoadedModel(Resident):
         """Whether the adapter can answer in one batch with the base and others."""
         return name not in self._alone
 
-    def adapted(self) -> list[Any]:
-        """The modules that choose between adapters."""
-        from peft.tuners.lora import LoraLayer
-        from peft.utils.other import AuxiliaryTrainingWrapper
-
-        return [part for part in self.model.modules() if isinstance(part, LoraLayer | AuxiliaryTrainingWrapper)]
-
-    def layers(self) -> list[Any]:
-        """The decoder layers, first to last."""
-        return list(self.plain.get_decoder().layers)
-
     @property
     def plain(self) -> Any:
         """The transformers model without PEFT's wrapping; attached adapters are inside its layers."""
@@ -92,7 +85,7 @@ class LoadedModel(Resident):
     @property
     def bytes(self) -> int:
         """Memory of the weights and adapters."""
-        return sum(weight.nbytes for weight in self.model.parameters())  # tied weights come once
+        return sum(one.nbytes for one in chain(self.model.parameters(), self.model.buffers()))  # tied ones come once
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -136,8 +129,7 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
     Raises:
         QwenlabError: when the folder is incomplete, broken or of another family.
     """
-    model_folder.read_config(folder)
-    model_folder.weight_files(folder)
+    model_folder.check(folder)
     tokenizer = load_tokenizer(folder)
     import torch
     import transformers
@@ -176,6 +168,20 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
     model.eval()
     prepare_to_answer(model, tokenizer)
     return LoadedModel(folder, tokenizer, model)
+
+
+def load_to_answer(folder: Path, dtype: Any = None) -> LoadedModel:
+    """As `load`, for answering only: with packed weights where these are quicker.
+
+    Raises:
+        QwenlabError: as `load`.
+    """
+    loaded = load(folder, dtype)
+    if precision.packs(loaded.model.dtype):
+        from qwenlab.models import packed
+
+        packed.pack(loaded.model)
+    return loaded
 
 
 def prepare_to_answer(model: Any, tokenizer: Any) -> None:

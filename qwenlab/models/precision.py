@@ -32,6 +32,18 @@ def dtype() -> Any:
     return torch.bfloat16 if _seconds(torch.bfloat16) < _seconds(torch.float32) else torch.float32
 
 
+def packs(kind: Any) -> bool:
+    """Whether weights of that dtype are multiplied faster when packed: bfloat16 with its instructions."""
+    import torch
+
+    return bool(
+        device() == "cpu"
+        and kind == torch.bfloat16
+        and torch.backends.mkldnn.is_available()
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
 def _seconds(kind: Any) -> float:
     """Best of several products in that format: the least disturbed one."""
     import torch

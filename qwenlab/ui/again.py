@@ -11,6 +11,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.evals.result import CONTESTANT, RESULT, SUITE, Result, rescore
 from qwenlab.evals.suite import Suite
 from qwenlab.jobs import MARKER, Job
+from qwenlab.models.contestant import enforced_name
 from qwenlab.ui import suites
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
@@ -37,7 +38,8 @@ def everybody_answered(job: Job, result: Result | None) -> bool:
 
 def errors(result: Result) -> int:
     """Answers that ended in an error: going on asks these cases again."""
-    return sum(answered.answer.finish == "error" for one in result.contestants for answered in one.answers.values())
+    lots = [answers for one in result.contestants for answers in one.given]
+    return sum(answered.answer.finish == "error" for answers in lots for answered in answers.values())
 
 
 def go_on(lab: Lab, t: Translator, folder: Path) -> Job:
@@ -80,7 +82,10 @@ def _argv(job: Job) -> list[str]:
 def asked(job: Job) -> list[str]:
     """The names of everybody whom a test asks, in their order."""
     argv = _argv(job)
-    return [argv[at + 1].partition("=")[0] for at, word in enumerate(argv[:-1]) if word == "-c"]
+    names = [argv[at + 1].partition("=")[0] for at, word in enumerate(argv[:-1]) if word == "-c"]
+    if "--enforce" not in argv:
+        return names
+    return [one for name in names for one in (name, enforced_name(name))]
 
 
 # --- other rules -----------------------------------------------------------------------------------------

@@ -203,5 +203,5 @@ def about_schema(schema: dict[str, Any] | None, t: Translator) -> Html:
     from qwenlab.chat import constraint
 
     zh = t.language == "zh"
-    left = [words[zh] for words in constraint.unenforced(schema)]
+    left = [words[zh].rstrip(".。") for words in constraint.unenforced(schema)]
     return notice("warn", t("compare_unenforced", what=("；" if zh else "; ").join(left))) if left else NOTHING

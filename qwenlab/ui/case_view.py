@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from qwenlab.evals import leaks
 from qwenlab.evals.json_ladder import Reading
 from qwenlab.evals.result import ContestantResult
 from qwenlab.evals.scoring import CaseScore
@@ -13,7 +14,7 @@ from qwenlab.ui import answer_diff, answer_view
 from qwenlab.ui.components import NOTHING, Html, badge, escape, fold, notice
 from qwenlab.ui.judging import Judgement
 from qwenlab.ui.matrix import Matrix, View, mark_of
-from qwenlab.ui.matrix_view import MARKS, filter_name
+from qwenlab.ui.matrix_view import MARKS, filter_name, mark
 from qwenlab.ui.suites import Shown
 from qwenlab.ui.texts import Translator
 from qwenlab.ui.values_table import values_table
@@ -90,7 +91,13 @@ def _step(case: str, sign: str, key: str, label: str) -> str:
 def _leaked(shown: Shown, case: Case, t: Translator) -> Html:
     if case.id not in shown.result.leaked:
         return NOTHING
-    return notice("warn", t("test_leaked_this"), t("test_leaked_this_about"))
+    known = [
+        leaks.sentence(leak, name, t.language)
+        for name, found in shown.leaks.items()
+        for leak in found
+        if leak.case == case.id
+    ]
+    return notice("warn", t("test_leaked_this"), " ".join([*known, t("test_leaked_this_about")]))
 
 
 def _turn(message: Message, t: Translator) -> str:
@@ -134,7 +141,7 @@ def _values(contestants: list[ContestantResult], scores: list[CaseScore | None],
 
 
 def _judgement(score: CaseScore | None) -> Judgement | None:
-    if score is None or score.errored or score.rung is None:
+    if score is None or score.errored or score.unjudged or score.rung is None:
         return None
     return Judgement(Reading(score.rung), score.violations, score.fields)
 
@@ -142,8 +149,9 @@ def _judgement(score: CaseScore | None) -> Judgement | None:
 def _answer(one: ContestantResult, score: CaseScore | None, case: Case, suite: Suite, t: Translator) -> str:
     """One contestant: where its answer stands, what breaks the schema, and its words as they came."""
     answered = one.answers.get(case.id)
-    kind, sign, key = MARKS[mark_of(score)]
+    kind, sign, key = MARKS[mark(one, score)]
     head = f'<b>{escape(one.name)}</b> <span class="badge {kind}"><i>{sign}</i> {escape(t(key))}</span>'
+    head += _repeats(one, case, t)
     if answered is None or score is None:
         return f'<section class="answer"><div class="chips">{head}</div></section>'
     answer = answered.answer
@@ -153,13 +161,44 @@ def _answer(one: ContestantResult, score: CaseScore | None, case: Case, suite: S
     tokens = (
         badge("none", t("compare_tokens", number=answer.tokens), t("compare_tokens_about")) if answer.tokens else ""
     )
+    known = badge("none", t("test_known"), t("test_known_about")) if answered.cached else ""
     raw = _words(answer.text, case, suite, t)
     if _as_json(case, suite) and score.parsed:
         raw = fold(f"raw {one.name}", t("test_raw"), raw)
     return (
-        f'<section class="answer"><div class="chips">{head} {_chips(score, t)} {tokens}</div>'
-        f"{answer_view.violation_list(score.violations, t)}{raw}</section>"
+        f'<section class="answer"><div class="chips">{head} {_chips(score, t)} {tokens} {known}</div>'
+        f"{_unjudged(score, t)}{answer_view.violation_list(score.violations, t)}{raw}{_others(one, case, t)}</section>"
     )
+
+
+def _repeats(one: ContestantResult, case: Case, t: Translator) -> str:
+    """How many of the answers to the case pass, and how far they agree."""
+    if one.repeats is None:
+        return ""
+    found = one.repeats.cases[case.id]
+    said = " " + badge("none", t("test_times_passed", passed=found.passed, number=found.n))
+    if found.agreement is not None:
+        said += " " + badge("none", t("test_alike", share=f"{100 * found.agreement:.0f}"), t("test_about_agreement"))
+    return said
+
+
+def _others(one: ContestantResult, case: Case, t: Translator) -> Html:
+    """The second answer to the case, the third, and so on, folded."""
+    if one.repeats is None:
+        return NOTHING
+    said = ""
+    for answers, scores in zip(one.given[1:], one.rounds[1:], strict=True):
+        score = next((score for score in scores if score.case_id == case.id), None)
+        kind, sign, _ = MARKS[mark_of(score)]
+        text = answers[case.id].answer.text if case.id in answers else ""
+        said += f'<p class="chips"><i class="{kind}">{sign}</i></p><pre class="reply" dir="auto">{escape(text)}</pre>'
+    return fold(f"others {one.name}", t("test_other_answers", number=len(one.given) - 1), Html(said))
+
+
+def _unjudged(score: CaseScore, t: Translator) -> Html:
+    if not score.unjudged:
+        return NOTHING
+    return notice("warn", t("test_unjudged"), getattr(score.unjudged, t.language))
 
 
 def _words(text: str, case: Case, suite: Suite, t: Translator) -> Html:

@@ -52,7 +52,7 @@ def notice(
     folded = ""
     if details and t:
         head = escape(fold or t("details"))
-        folded = f"<details><summary>{head}</summary><pre>{escape(details)}</pre></details>"
+        folded = f'<details><summary>{head}</summary><pre tabindex="0">{escape(details)}</pre></details>'
     return Html(
         f'<div class="notice {kind}" role="status"><i>{SIGNS[kind]}</i>'
         f"<div><b>{escape(what)}</b> {escape(remedy)}{folded}</div></div>"
@@ -66,9 +66,9 @@ def progress_bar(
     share = 0 if fraction is None else min(max(fraction, 0.0), 1.0) * 100
     left = f"<span>{escape(t('time_left', time=duration(t, seconds_left)))}</span>" if seconds_left is not None else ""
     percent = "" if fraction is None else f"<b>{share:.0f} %</b>"
-    moving = " unknown" if fraction is None else ""
+    moving, now = (" unknown", "") if fraction is None else ("", f' aria-valuenow="{share:.0f}"')
     return Html(
-        f'<div class="progress {kind}{moving}" role="progressbar" aria-valuenow="{share:.0f}">'
+        f'<div class="progress {kind}{moving}" role="progressbar" aria-label="{escape(doing)}"{now}>'
         f'<div class="words"><span>{escape(doing)}</span>{left}{percent}</div>'
         f'<div class="rail"><div style="width:{share:.1f}%"></div></div></div>'
     )
@@ -93,7 +93,7 @@ def table(
         for at, row in enumerate(rows)
     )
     return Html(
-        f'<div class="scroll"><table class="plain"><thead><tr>{cells(headers, "th")}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table class="plain"><thead><tr>{cells(headers, "th")}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

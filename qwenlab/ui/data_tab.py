@@ -30,7 +30,6 @@ View = tuple[Any, ...]
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
     state, trained = gr.State(None), Trained(lab)
-    hint = gr.HTML(data_view.start_hint(t), visible=not lab.runs())
     with gr.Row(elem_classes="data"):
         with gr.Column(scale=2, min_width=300):
             chosen = gr.Dropdown(
@@ -125,7 +124,6 @@ def build(lab: Lab, t: Translator) -> None:
     if isinstance(tab := Context.block, gr.Tab):
         listen(tab.select, come_back, t, state, outputs, **IN_ORDER)
         listen(tab.select, schemas, t, None, schema, **IN_ORDER)
-    on_load(lambda: gr.update(visible=not lab.runs()), t, None, hint)
     listen(chosen.input, choose, t, chosen, outputs, **IN_ORDER)
     on_load(schemas, t, None, schema, **IN_ORDER)
     listen(chosen.change, schemas, t, None, schema, **IN_ORDER)

@@ -14,10 +14,13 @@ from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Case
 
 PAGE = 25
-FILTERS = ("all", "broken", "fixed", "both_wrong", "both_right", "format", "content", "errors", "leaked")
+FILTERS = (
+    "all", "broken", "fixed", "both_wrong", "both_right", "all_right", "format", "content", "enforced", "errors",
+    "unjudged", "leaked",
+)  # fmt: skip
 """The filters; broken, fixed, both_wrong and both_right part the cases that two contestants answered."""
 PAIRED = ("broken", "fixed")
-RARE = ("errors", "leaked")
+RARE = ("enforced", "errors", "unjudged", "leaked")
 """Offered only where they find something."""
 
 
@@ -61,9 +64,11 @@ class View:
 
 
 def mark_of(score: CaseScore | None) -> str:
-    """Where one answer stands: passed, wrong (usable, but not right), unusable, error or waiting."""
+    """Where one answer stands: passed, wrong (usable, but not right), unusable, unjudged, error or waiting."""
     if score is None:
         return "waiting"
+    if score.unjudged:
+        return "unjudged"
     if score.errored:
         return "error"
     if score.passed:
@@ -72,14 +77,19 @@ def mark_of(score: CaseScore | None) -> str:
 
 
 def pair(result: Result, view: View) -> tuple[int, int] | None:
-    """Places of the reference and of the contestant that is compared with it; None with fewer than two."""
+    """Places of the reference and of the contestant that is compared with it; None with fewer than two.
+
+    Unless they are chosen, the first one and the last one that answers freely.
+    """
     names = [one.name for one in result.contestants]
     if len(names) < 2:
         return None
     reference = names.index(view.reference) if view.reference in names else 0
     if view.judged in names and view.judged != names[reference]:
         return reference, names.index(view.judged)
-    return reference, next(at for at in reversed(range(len(names))) if at != reference)
+    others = [at for at in range(len(names)) if at != reference]
+    free = [at for at in others if not result.contestants[at].enforced_for]
+    return reference, (free or others)[-1]
 
 
 class Matrix:
@@ -96,6 +106,7 @@ class Matrix:
         self.pair = pair(result, view)
         last = len(self.scores) - 1
         self.reference, self.judged = self.pair or (last, last)
+        self.enforced = self._enforced()
         fitting = [case for case in result.suite.cases if self._fits(case, view)]
         self.cases = sorted(fitting, key=lambda case: self.flip(case.id))
         tests: dict[str, Callable[[str], bool]] = {
@@ -104,9 +115,12 @@ class Matrix:
             "fixed": lambda case: self.flip(case) == 1,
             "both_wrong": lambda case: self._both(case) == (False, False),
             "both_right": lambda case: self._both(case) == (True, True),
+            "all_right": lambda case: all(one.right.get(case) for one in result.contestants),
             "format": lambda case: self._judged(case, lambda score: score.document_exact and not score.usable),
             "content": lambda case: self._judged(case, lambda score: score.usable and not score.document_exact),
+            "enforced": lambda case: self._right(self.judged, case) is False and bool(self._right(self.enforced, case)),
             "errors": lambda case: any(case in scores and scores[case].errored for scores in self.scores),
+            "unjudged": lambda case: any(case in scores and scores[case].unjudged for scores in self.scores),
             "leaked": lambda case: case in result.leaked,
         }
         self.found = {name: [case for case in self.cases if tests[name](case.id)] for name in FILTERS}
@@ -122,7 +136,9 @@ class Matrix:
         return [
             name
             for name in FILTERS
-            if not (self.pair is None and name in PAIRED) and (name not in RARE or self.found[name])
+            if not (self.pair is None and name in PAIRED)
+            and not (len(self.scores) < 3 and name == "all_right")
+            and (name not in RARE or self.found[name])
         ]
 
     def score(self, at: int, case: str) -> CaseScore | None:
@@ -146,14 +162,21 @@ class Matrix:
         return at, ids[at - 1] if at else "", ids[at + 1] if at + 1 < len(ids) else ""
 
     def _both(self, case: str) -> tuple[bool | None, bool | None]:
-        if not self.scores:
-            return None, None
-        before, after = self.score(self.reference, case), self.score(self.judged, case)
-        return before.passed if before else None, after.passed if after else None
+        return self._right(self.reference, case), self._right(self.judged, case)
+
+    def _right(self, at: int | None, case: str) -> bool | None:
+        """Whether every answer of one contestant to a case passes; None where that is not known."""
+        return self.result.contestants[at].right.get(case) if at is not None and self.scores else None
+
+    def _enforced(self) -> int | None:
+        """The place of whoever answers for the judged one with the schema enforced."""
+        names = [one.enforced_for for one in self.result.contestants]
+        judged = self.result.contestants[self.judged].name if names else ""
+        return names.index(judged) if judged and judged in names else None
 
     def _judged(self, case: str, test: Callable[[CaseScore], bool]) -> bool:
         score = self.score(self.judged, case) if self.scores else None
-        return score is not None and not score.errored and test(score)
+        return score is not None and not score.errored and not score.unjudged and test(score)
 
     def _fits(self, case: Case, view: View) -> bool:
         if (view.tag and view.tag not in case.tags) or (view.language and case.language != view.language):
@@ -169,7 +192,8 @@ class Matrix:
     def _text(self, case: Case) -> str:
         """Everything of a case that words are looked for in: question, expected and given answers, tags."""
         turns = [turn.content for turn in case.history or []]
-        given = [one.answers[case.id].answer.text for one in self.result.contestants if case.id in one.answers]
+        lots = [answers for one in self.result.contestants for answers in one.given]
+        given = [answers[case.id].answer.text for answers in lots if case.id in answers]
         expected = json.dumps(case.expected, ensure_ascii=False)
         return "\n".join([case.id, case.prompt or "", *turns, expected, *case.tags, *given])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qwenlab.evals import words
+from qwenlab.evals.result import ContestantResult
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Case
 from qwenlab.ui import answer_view
@@ -18,18 +19,25 @@ MARKS = {
     "wrong": ("warn", "≠", "test_mark_wrong"),
     "unusable": ("bad", "✗", "test_mark_unusable"),
     "error": ("bad", "!", "test_mark_error"),
+    "partly": ("warn", "◐", "test_mark_partly"),
+    "unjudged": ("warn", "?", "test_mark_unjudged"),
     "waiting": ("none", "·", "test_mark_waiting"),
 }
 """Colour, sign and words of where an answer stands: the signs differ in shape, so colour is not needed."""
+USUAL = {"passed", "wrong", "unusable", "error", "waiting"}
+"""Marks that the legend always explains; the others where they are seen."""
 WORDS = {
     "all": "test_filter_all",
     "broken": "test_filter_broken",
     "fixed": "test_filter_fixed",
     "both_wrong": "test_filter_both_wrong",
     "both_right": "test_filter_both_right",
+    "all_right": "test_filter_all_right",
     "format": "test_filter_format",
     "content": "test_filter_content",
+    "enforced": "test_filter_enforced",
     "errors": "test_filter_errors",
+    "unjudged": "test_filter_unjudged",
     "leaked": "test_filter_leaked",
 }
 ALONE = {"both_wrong": "test_filter_wrong", "both_right": "test_filter_right"}
@@ -48,7 +56,7 @@ def matrix(shown: Shown | None, view: View, t: Translator) -> Html:
     view.page = min(max(view.page, 0), max(0, -(-len(found.listed) // PAGE) - 1))
     return Html(
         f'<div class="suite-part">{_filters(found, t)}{_narrowing(found, view, t)}{_table(found, view, t)}'
-        f"{_pages(view.page, len(found.listed), t)}{_legend(t)}</div>"
+        f"{_pages(view.page, len(found.listed), t)}{_legend(found, t)}</div>"
     )
 
 
@@ -106,8 +114,13 @@ def _select(part: str, chosen: str, labels: Mapping[str, str], every: str, t: Tr
     )
 
 
-def _legend(t: Translator) -> str:
-    marks = "".join(f'<span><i class="{kind}">{sign}</i> {escape(t(key))}</span>' for kind, sign, key in MARKS.values())
+def _legend(found: Matrix, t: Translator) -> str:
+    seen = {mark(one, score) for one in found.result.contestants for score in one.scores} | USUAL
+    marks = "".join(
+        f'<span><i class="{kind}">{sign}</i> {escape(t(key))}</span>'
+        for name, (kind, sign, key) in MARKS.items()
+        if name in seen
+    )
     return f'<p class="legend quiet">{marks}<span>{escape(t("test_cell_about"))}</span></p>'
 
 
@@ -163,7 +176,7 @@ def _group(group: int, found: Matrix, t: Translator) -> str:
 
 
 def _row(case: Case, found: Matrix, view: View, t: Translator) -> str:
-    cells = "".join(_cell(found.score(at, case.id), t) for at in range(len(found.scores)))
+    cells = "".join(_cell(one, found.score(at, case.id), case, t) for at, one in enumerate(found.result.contestants))
     here = ' aria-current="true"' if case.id == view.case else ""
     leaked = f" {badge('warn', t('test_leaked_case'))}" if case.id in found.result.leaked else ""
     preview = " ".join(case.question.split())[:160]
@@ -173,17 +186,29 @@ def _row(case: Case, found: Matrix, view: View, t: Translator) -> str:
     )
 
 
-def _cell(score: CaseScore | None, t: Translator) -> str:
-    kind, sign, key = MARKS[mark_of(score)]
+def _cell(one: ContestantResult, score: CaseScore | None, case: Case, t: Translator) -> str:
+    kind, sign, key = MARKS[mark(one, score)]
+    said = short(score, t)
+    known = one.repeats.cases[case.id] if one.repeats else None
+    if known is not None:  # the mark is of all answers, and so are the words
+        said = t("test_times", passed=known.passed, number=known.n)
     return (
         f'<td class="marks" title="{escape(_tip(score, t))}"><i class="{kind}" role="img" '
-        f'aria-label="{escape(t(key))}">{sign}</i> {escape(short(score, t))}</td>'
+        f'aria-label="{escape(t(key))}">{sign}</i> {escape(said)}</td>'
     )
+
+
+def mark(one: ContestantResult, score: CaseScore | None) -> str:
+    """Where a contestant stands on a case; "partly" where some of its answers pass, and some do not."""
+    known = one.repeats.cases[score.case_id] if one.repeats and score else None
+    if known is not None and 0 < known.passed < known.n:
+        return "partly"
+    return mark_of(score)
 
 
 def short(score: CaseScore | None, t: Translator) -> str:
     """An answer in a few signs: how many values are right, and its form where that is not strict JSON."""
-    if score is None or score.errored:
+    if score is None or score.errored or score.unjudged:
         return ""
     parts = []
     if score.rung == "none":
@@ -202,7 +227,9 @@ def short(score: CaseScore | None, t: Translator) -> str:
 def _tip(score: CaseScore | None, t: Translator) -> str:
     """An answer in words: where it stands, its form, and the first of its wrong values."""
     said = [t(MARKS[mark_of(score)][2])]
-    if score is not None and not score.errored:
+    if score is not None and score.unjudged:
+        said.append(getattr(score.unjudged, t.language))
+    elif score is not None and not score.errored:
         said += [words.describe_rung(score.rung, t.language)] if score.rung else []
         said += [words.describe_flag(flag, t.language) for flag in score.flags]
         said += [answer_view.violation(one, t) for one in score.violations[:MOST_REASONS]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import adapters, catalogue
+from qwenlab.models import adapters, catalogue, listing
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
@@ -57,7 +57,7 @@ def entrants(lab: Lab) -> list[Entrant]:
 
 
 def _models(lab: Lab) -> list[Entrant]:
-    ready = [one.name for one in catalogue.CATALOGUE if catalogue.is_ready(lab.workspace, one.name)]
+    ready = listing.ready(lab.workspace)
     chosen = lab.model_name()
     if chosen not in ready and (Path(chosen) / "config.json").is_file():
         ready.append(chosen)
@@ -71,7 +71,7 @@ def of_run(lab: Lab, job: Job) -> list[Entrant]:
     except (QwenlabError, KeyError, TypeError):
         return []
     name = base.name
-    known = catalogue.entry(name) and (lab.workspace.models / name).resolve() == base.resolve()
+    known = (lab.workspace.models / name).resolve() == base.resolve()
     model = name if known else str(base)
     speaks = catalogue.languages(name)
     found = []
@@ -91,7 +91,8 @@ def of_run(lab: Lab, job: Job) -> list[Entrant]:
 
 
 def _exports(lab: Lab) -> list[Entrant]:
-    folders = {path.parent for pattern in ("*", "*/*") for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
+    patterns = ("[!.]*", "[!.]*/[!.]*")  # what begins with a dot is being made
+    folders = {path.parent for pattern in patterns for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
     found = []
     for folder in sorted(folders):
         try:

@@ -187,9 +187,11 @@ def _read(path: Path) -> Tested | None:
 
 @lru_cache(maxsize=1024)
 def _tested(path: Path, changed: int) -> Tested | None:
-    """A contestant of a test; None when it is no adapter, or unreadable."""
+    """A contestant of a test; None when it is no adapter that answers freely, or unreadable."""
     try:
         about = files.read_json(path.parent / CONTESTANT)
+        if about["describe"].get("enforced_for"):
+            return None  # with the schema enforced, the format is not the run's own
         adapter = Path(about["describe"]["adapter"])
         name = files.read_json(path.parent.parent / SUITE)["name"]
         summary = files.read_json(path)

@@ -51,11 +51,16 @@ def sent(lot: Lot, data: str, saved: bool, t: Translator) -> Html:
 
 
 def wrong_cases(shown: Shown | None, view: View) -> list[Case]:
-    """The listed cases that the judged contestant answered and did not pass."""
+    """The listed cases that the judged contestant answered and did not pass, once at least."""
     if shown is None or not shown.result.contestants:
         return []
     found = Matrix(shown.result, view)
-    return [case for case in found.listed if mark_of(found.score(found.judged, case.id)) in ("wrong", "unusable")]
+    right = shown.result.contestants[found.judged].right
+    return [
+        case
+        for case in found.listed
+        if right.get(case.id) is False and mark_of(found.score(found.judged, case.id)) != "error"
+    ]
 
 
 def _left_out(lot: Lot, t: Translator) -> Html:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from qwenlab.evals import schema_places, words
-from qwenlab.evals.report import MEASURES
+from qwenlab.evals.report import MEASURES, REPEATED
 from qwenlab.evals.rules import RuleName
 from qwenlab.ui import answer_view
 from qwenlab.ui.components import Html, escape
@@ -129,11 +129,13 @@ def settings(desk: Desk, t: Translator, seq: int = 0) -> Html:
         _setting("generation", key, _number(head.get("generation"), key), default, t(f"settings_{key}"), desk)
         for key, default in GENERATION.items()
     )
+    often = _number(head.get("generation"), "repeats") not in ("", "1")
+    measures = (*MEASURES, *REPEATED) if often else MEASURES
     thresholds = "".join(
         _setting(
             "thresholds", key, _percent(head.get("thresholds"), key), "–", words.measure_name(key, t.language), desk
         )
-        for key in MEASURES
+        for key in measures
     )
     schema, system = "", str(head.get("system") or "")
     if desk.now.schema is not None:

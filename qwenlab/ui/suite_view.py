@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from qwenlab.evals import gates, words
 from qwenlab.evals.history import read_history
+from qwenlab.evals.leaks import Leak
 from qwenlab.evals.rates import Rate
+from qwenlab.evals.remarks import remarks
 from qwenlab.evals.result import ContestantResult, Result
 from qwenlab.ui import answer_view, past_view, verdict_view
 from qwenlab.ui.components import NOTHING, Html, badge, escape, fold, notice, table
@@ -16,9 +20,12 @@ from qwenlab.ui.texts import Translator
 from qwenlab.workspace import Workspace
 
 REPORTS = {"html": "HTML", "markdown": "Markdown", "csv": "CSV", "junit": "JUnit XML", "json": "JSON"}
-MEASURES = ("passed", "strict", "usable", "field_accuracy", "document_exact")
+MEASURES = ("passed", "pass_all", "agreement", "strict", "usable", "field_accuracy", "document_exact")
+KNOWN = {"exact": "test_leaked_exact", "near": "test_leaked_near", "burned": "test_leaked_burned"}
 TIPS = {
     "passed": "test_about_passed",
+    "pass_all": "test_about_pass_all",
+    "agreement": "test_about_agreement",
     "strict": "test_about_strict",
     "usable": "test_about_usable",
     "field_accuracy": "test_about_field_accuracy",
@@ -39,8 +46,8 @@ def overview(workspace: Workspace, shown: Shown | None, view: View, t: Translato
         return Html(f'<p class="quiet">{escape(t("test_no_answers"))}</p>')
     return Html(
         f'<div class="suite-part">{_reports(result, t)}{_scoreboard(result, t)}{_gates(result, t)}'
-        f"{verdict_view.verdicts(shown, view, t)}{verdict_view.way(shown.steps, t)}"
-        f"{_leaks(result, t)}{_fields(result, view, t)}"
+        f"{verdict_view.verdicts(shown, view, t)}{_remarks(result, t)}"
+        f"{verdict_view.way(shown.steps, t)}{_leaks(shown, t)}{_fields(result, view, t)}"
         f"{past_view.slices_table(shown.parts, t)}"
         f"{past_view.over_time(read_history(workspace.results, result.suite.name), result, view, t)}</div>"
     )
@@ -62,6 +69,8 @@ def _scoreboard(result: Result, t: Translator) -> Html:
     headers: list[object] = [words.measure_name("contestant", t.language), words.measure_name("n", t.language)]
     headers += [_tip(words.measure_name(one, t.language), t(TIPS[one])) for one in measures]
     headers += [words.measure_name("errors", t.language), words.measure_name("tokens_per_s", t.language)]
+    if any(one.summary.unjudged for one in result.contestants):
+        headers.insert(-1, _tip(words.measure_name("unjudged", t.language), t("test_unjudged_about")))
     rows = [_row(one, result, measures, t) for one in result.contestants]
     about = f'<p class="quiet">{escape(t("test_intervals"))}</p>'
     return Html(table(headers, rows, numeric=range(1, len(headers))) + about)
@@ -74,10 +83,13 @@ def _tip(name: str, about: str) -> Html:
 def _row(one: ContestantResult, result: Result, measures: list[str], t: Translator) -> list[object]:
     name = Html(f"<b>{escape(one.name)}</b>")
     if not one.complete:
-        words_so_far = t("test_so_far", done=len(one.answers), number=len(result.suite.cases))
+        number = len(result.suite.cases) * result.suite.generation.repeats
+        words_so_far = t("test_so_far", done=one.cached + one.fresh, number=number)
         name = Html(f"{name} {badge('busy', words_so_far)}")
     speed = f"{one.tokens_per_s:.1f}" if one.tokens_per_s is not None else "–"
-    return [name, one.summary.n, *(_rate(one.summary.rates[key]) for key in measures), one.summary.errors, speed]
+    failed = [one.summary.unjudged] if any(other.summary.unjudged for other in result.contestants) else []
+    rates = (_rate(one.summary.rates.get(key)) for key in measures)
+    return [name, one.summary.n, *rates, one.summary.errors, *failed, speed]
 
 
 def _rate(found: Rate | None) -> Html:
@@ -100,14 +112,31 @@ def _gates(result: Result, t: Translator) -> Html:
     return Html(f'<div class="verdicts">{"".join(lines)}</div>') if lines else NOTHING
 
 
-def _leaks(result: Result, t: Translator) -> Html:
+def _remarks(result: Result, t: Translator) -> Html:
+    said = remarks(result, t.language)
+    if any(one.cached for one in result.contestants):
+        said.append(t("test_fresh_hint"))
+    items = "".join(f"<li>{escape(one)}</li>" for one in said)
+    return Html(f'<ul class="remarks">{items}</ul>') if items else NOTHING
+
+
+def _leaks(shown: Shown, t: Translator) -> Html:
+    result = shown.result
     if not result.leaked:
         return NOTHING
+    known = [_known(name, found, t) for name, found in shown.leaks.items() if found]
     passed = "; ".join(f"{one.name}: {one.summary.leaked_passed}" for one in result.contestants if one.summary.leaked)
     remedy = t("test_leaked_passed", passed=passed)
     if result.leaked >= result.suite.by_id.keys():
         remedy += " " + t("test_leaked_none_left")
-    return notice("warn", t("test_leaked", number=len(result.leaked)), remedy)
+    return notice("warn", t("test_leaked", number=len(result.leaked)), " ".join([*known, remedy]))
+
+
+def _known(name: str, found: Sequence[Leak], t: Translator) -> str:
+    """How many cases a contestant knows, and how."""
+    counts = Counter(leak.how for leak in found)
+    ways = [t(KNOWN[how], number=number) for how, number in counts.items()]
+    return t("test_leaked_by", name=name, number=len(found), ways=("、" if t.language == "zh" else ", ").join(ways))
 
 
 def _fields(result: Result, view: View, t: Translator) -> Html:

@@ -13,7 +13,7 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import slices
+from qwenlab.evals import leaks, slices
 from qwenlab.evals.compare import Verdict
 from qwenlab.evals.result import ANSWERS, CONTESTANT, SUITE, Result, load_result
 from qwenlab.evals.slices import SliceRate
@@ -64,9 +64,18 @@ def _read_suite(path: Path, _changed: int) -> Suite:
 
 
 def start_test(
-    lab: Lab, t: Translator, suite: str, entrants: Sequence[Entrant], languages: Sequence[str], limit: int | None
+    lab: Lab,
+    t: Translator,
+    suite: str,
+    entrants: Sequence[Entrant],
+    languages: Sequence[str],
+    limit: int | None,
+    how: Sequence[str] = (),
 ) -> Job:
     """Start a test in its own process; returns its job, whose folder is the result.
+
+    Args:
+        how: further flags of `qwenlab test` (see `How.flags`).
 
     Raises:
         QwenlabError: when there is no such suite, no case is left, or another test is running.
@@ -87,8 +96,37 @@ def start_test(
         argv += ["--language", language]
     if limit:
         argv += ["--limit", str(limit)]
+    argv += how
     job.start("test", argv)
     return job
+
+
+def start_proof(lab: Lab, t: Translator, suite: str, export: Path, limit: int | None) -> Job:
+    """Start the proof of an export in its own process; its job's folder is the result.
+
+    Raises:
+        QwenlabError: when there is no such suite, or a test is running.
+    """
+    path = needed_suite(lab, t, suite)
+    newest = newest_test(lab.workspace)
+    if newest is not None and newest.state() == "running":
+        raise QwenlabError(t("test_running", name=newest.id), t("test_running_remedy"))
+    job = Job(files.new_folder(lab.workspace.results, f"proof-{export.name}"))
+    argv = ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder), "prove", str(export)]
+    job.start("test", [*argv, "--suite", str(path), *(["--limit", str(limit)] if limit else []), "--json"])
+    return job
+
+
+def needed_suite(lab: Lab, t: Translator, name: str) -> Path:
+    """The path of a suite.
+
+    Raises:
+        QwenlabError: when there is none of that name.
+    """
+    path = suite_paths(lab).get(name)
+    if path is None:
+        raise QwenlabError(t("test_no_suite"), t("test_no_suite_remedy"))
+    return path
 
 
 def newest_test(workspace: Workspace) -> Job | None:
@@ -149,16 +187,20 @@ class Shown:
             self._against[reference] = self.result.verdicts(reference)
         return self._against[reference]
 
-    @property
+    @cached_property
     def verdicts(self) -> list[Verdict]:
-        """Everybody against the first who is complete."""
-        first = next((one.name for one in self.result.contestants if one.complete), None)
-        return self.against(first) if first is not None else []
+        """Everybody who answers freely against the first of them who is complete."""
+        return self.result.verdicts()
 
     @cached_property
     def parts(self) -> list[SliceRate]:
         """What everybody who is complete reaches by language, length and tag."""
         return slices.of_result(self.result)
+
+    @cached_property
+    def leaks(self) -> dict[str, list[leaks.Leak]]:
+        """What each contestant knows from its training data."""
+        return leaks.recall(self.result.folder)
 
     @cached_property
     def steps(self) -> list[Step]:

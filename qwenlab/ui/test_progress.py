@@ -48,6 +48,8 @@ def _running(job: Job, t: Translator) -> Html:
         bar = progress_bar(t, None, t("test_stopping", name=job.id))
     else:
         said = t("test_progress", name=name, done=event.get("done", 0), number=event.get("total", 0))
+        if event.get("cached"):
+            said = f"{said}, {t('test_progress_known', number=event['cached'])}"
         if isinstance(left, int | float):
             said = f"{said}, {t('time_left', time=duration(t, left))}"
         bar = progress_bar(t, float(event.get("fraction", 0)), said)

@@ -7,11 +7,13 @@ from typing import Any
 
 import gradio as gr
 
+from qwenlab.chat.endpoint_pace import CONCURRENT
 from qwenlab.errors import QwenlabError
 from qwenlab.ui import (
     again,
     case_view,
     components,
+    how_asked,
     keep_many,
     matrix_view,
     roster,
@@ -22,6 +24,7 @@ from qwenlab.ui import (
 )
 from qwenlab.ui import who as who_answers
 from qwenlab.ui.components import NOTHING, Html, listen, notice, on_load
+from qwenlab.ui.how_asked import MOST_AT_ONCE, MOST_REPEATS, How
 from qwenlab.ui.judging import expected_text
 from qwenlab.ui.keep import keep
 from qwenlab.ui.lab import Lab
@@ -45,9 +48,11 @@ CHOICES = ("reference", "judged", "wanted", "words", "tag", "language", "field",
 SHORT: dict[str, Any] = {"container": False, "filterable": False, "scale": 1, "min_width": 240}
 
 
-def build(lab: Lab, t: Translator) -> None:
-    """Build the tab inside the open gr.Tab."""
-    _Tab(lab, t).wire()
+def build(lab: Lab, t: Translator) -> tuple[gr.State, gr.HTML]:
+    """Build the tab inside the open gr.Tab; returns what says which result it shows, and the open case."""
+    tab = _Tab(lab, t)
+    tab.wire()
+    return tab.view, tab.case
 
 
 class _Tab:
@@ -100,6 +105,23 @@ class _Tab:
             self.run = gr.Button(t("test_run"), variant="primary", size="sm", scale=0, min_width=140)
             self.stop = gr.Button(t("compare_stop"), size="sm", scale=0, min_width=100, interactive=False)
             self.chosen = gr.Dropdown(label=t("test_result"), choices=[], value=None, elem_id="test-result", **SHORT)
+        self._how()
+
+    def _how(self) -> None:
+        """How it is asked, folded: most tests ask once, as the suite says."""
+        t = self.t
+        number: dict[str, Any] = {"minimum": 0, "scale": 1, "min_width": 170}
+        with gr.Accordion(t("test_how"), open=False, elem_classes="files", elem_id="test-how"):
+            with gr.Row():
+                repeats = gr.Number(0, label=t("test_repeats"), precision=0, maximum=MOST_REPEATS, **number)
+                # An empty number box is shown as 0, which is a temperature of its own.
+                temperature = gr.Textbox(label=t("test_temperature"), max_lines=1, scale=1, min_width=170)
+                at_once = gr.Number(CONCURRENT, label=t("test_at_once"), precision=0, maximum=MOST_AT_ONCE, **number)
+                per_minute = gr.Number(0, label=t("test_per_minute"), **number)
+            enforce = gr.Checkbox(label=t("test_enforce"), info=t("test_enforce_about"))
+            fresh = gr.Checkbox(label=t("test_fresh"), info=t("test_fresh_about"))
+        self.how: list[Any] = [repeats, temperature, enforce, fresh, at_once, per_minute]
+        self.preflight = gr.HTML()
 
     def wire(self) -> None:
         """Bind the events."""
@@ -107,7 +129,9 @@ class _Tab:
         drawn = [self.progress, self.stop, self.chosen, self.overview, self.matrix, self.sending]
         everything = [self.view, *drawn, self.case, self.keeping, self.kept]
         on_load(self.load, t, None, [*everything, self.who, self.suite])
-        listen(self.run.click, self.start, t, [self.suite, self.who, self.language, self.limit], everything)
+        listen(self.run.click, self.start, t, [self.suite, self.who, self.language, self.limit, *self.how], everything)
+        for setting in (self.suite, *self.how[:3]):
+            listen(setting.change, self.about, t, [self.suite, *self.how], self.preflight)
         listen(self.stop.click, self.halt, t, self.view, [self.progress, self.stop])
         listen(self.suite.input, self.choose_suite, t, self.suite, None)
         listen(self.chosen.input, self.choose, t, self.chosen, everything)
@@ -153,11 +177,18 @@ class _Tab:
 
     # --- running -----------------------------------------------------------------------------------------
 
-    def start(self, name: str | None, specs: list[str] | None, speaks: str, most: float | None) -> tuple[Any, ...]:
+    def about(self, name: str | None, *how: Any) -> Html:
+        """What is to be known of these settings before the first answer."""
+        return how_asked.about(How.of(*how, t=self.t), suites.read_suite(self.lab, name or ""), self.t)
+
+    def start(
+        self, name: str | None, specs: list[str] | None, speaks: str, most: float | None, *how: Any
+    ) -> tuple[Any, ...]:
         """Run the test."""
         entrants = roster.pick(self.lab, specs or [], self.t)
         limit = int(most) if most else None
-        job = suites.start_test(self.lab, self.t, name or "", entrants, _languages(speaks, entrants), limit)
+        flags = How.of(*how, t=self.t).flags(suites.read_suite(self.lab, name or ""), self.t)
+        job = suites.start_test(self.lab, self.t, name or "", entrants, _languages(speaks, entrants), limit, flags)
         return self.everything(View(job.folder))
 
     def halt(self, now: View | None) -> tuple[Any, ...]:

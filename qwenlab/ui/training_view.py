@@ -236,7 +236,7 @@ def _damaged(progress: Progress, t: Translator) -> Html:
 def log_fold(job: Job, t: Translator) -> Html:
     """The end of what a job printed, folded."""
     tail = job.log_tail().strip()
-    return fold("log", t("train_log"), f"<pre>{escape(tail)}</pre>") if tail else NOTHING
+    return fold("log", t("train_log"), f'<pre tabindex="0">{escape(tail)}</pre>') if tail else NOTHING
 
 
 def _kept(kept: Sequence[Entrant], t: Translator) -> Html:

@@ -27,12 +27,14 @@ def verdicts(shown: Shown, view: View, t: Translator) -> Html:
     choices = Html(
         t(
             "test_compare_two",
-            judged=_select("judged", judged, [name for name in names if name != reference]),
-            reference=_select("reference", reference, names),
+            judged=_select("judged", t("test_is_judged"), judged, [name for name in names if name != reference]),
+            reference=_select("reference", t("test_is_reference"), reference, names),
         )
     )
     main = [one for one in shown.against(reference) if one.name == judged]
-    others = [one for one in shown.against(reference) if one.name != judged and one.measure == "passed"]
+    free = {one.name for one in shown.result.contestants if not one.enforced_for}
+    rivals = [one for one in shown.against(reference) if one.name != judged and one.name in free]
+    others = [one for one in rivals if one.measure == "passed"]
     lines = "".join(f"<div>{_badge(one, t)}</div>" for one in [*main, *others])
     if not main:
         lines = f'<p class="quiet">{escape(t("test_not_compared"))}</p>' + lines
@@ -43,12 +45,13 @@ def _badge(one: Verdict, t: Translator) -> Html:
     return badge(KINDS[one.code], sentence(one, t.language))
 
 
-def _select(part: str, chosen: str, names: Sequence[str]) -> str:
+def _select(part: str, label: str, chosen: str, names: Sequence[str]) -> str:
     options = "".join(
         f'<option value="{escape(name)}"{" selected" if name == chosen else ""}>{escape(name)}</option>'
         for name in names
     )
-    return f'<select data-do="choose" data-part="{part}" data-value="{escape(chosen)}">{options}</select>'
+    about = f'data-do="choose" data-part="{part}" data-value="{escape(chosen)}" aria-label="{escape(label)}"'
+    return f"<select {about}>{options}</select>"
 
 
 def _meaning(main: Sequence[Verdict], t: Translator) -> Html:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from visit import Visit
+from visit import Visit, serving
 
-from qwenlab.workspace import SHIPPED, Workspace
+from qwenlab.workspace import Workspace
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -26,31 +20,8 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def lab(session_workspace: Workspace) -> Iterator[str]:
     """The address of a running lab whose workspace holds the small model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    log = session_workspace.root / "lab.log"
-    with log.open("wb") as out:
-        command = [sys.executable, str(SHIPPED / "app.py"), "--port", str(port), "--model", "smollm2-135m"]
-        command += ["--workspace", str(session_workspace.root)]
-        # Beside a browser, OpenMP's threads that wait actively slow the training down to a quarter.
-        variables = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-        server = subprocess.Popen(command, stdout=out, stderr=out, env=variables)
-    try:
-        end = time.monotonic() + 120
-        while True:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            try:
-                urllib.request.urlopen(address, timeout=30).close()
-                break
-            except OSError:
-                time.sleep(0.3)
+    with serving(session_workspace) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -67,13 +38,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, lab: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A fresh window; parametrize indirectly with (locale, width)."""
+    """A fresh window with the Data tab open; parametrize indirectly with (locale, width)."""
     locale, width = getattr(request, "param", ("en-US", 1280))
     context = browser.new_context(locale=locale, viewport={"width": width, "height": 900})
     seen = Visit(context.new_page(), lab)
     seen.page.set_default_timeout(60_000)
-    seen.page.goto(lab)
-    seen.page.get_by_role("tab").first.wait_for()
+    seen.page.goto(f"{lab}/#data")
+    seen.page.locator("[data-tab-id=tab_data][aria-selected=true]").first.wait_for()
     seen.page.wait_for_timeout(2000)
     yield seen
     context.close()

@@ -1,13 +1,20 @@
-"""One browser window that remembers whatever the page complained about."""
+"""A running lab, and one browser window that remembers whatever the page complained about."""
 
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page
 
-from qwenlab.workspace import SHIPPED
+from qwenlab.workspace import SHIPPED, Workspace
 
 SHOTS = Path(os.environ.get("QWENLAB_SCREENSHOTS", SHIPPED / "build" / "screenshots"))
 
@@ -49,3 +56,33 @@ class Visit:
 
 def _own(url: str, address: str) -> bool:
     return url.startswith((address, "data:", "blob:", "about:"))
+
+
+@contextmanager
+def serving(workspace: Workspace) -> Iterator[str]:
+    """Start a lab on that workspace; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    log = workspace.root / "lab.log"
+    with log.open("wb") as out:
+        command = [sys.executable, str(SHIPPED / "app.py"), "--port", str(port), "--model", "smollm2-135m"]
+        command += ["--workspace", str(workspace.root)]
+        # Beside a browser, OpenMP's threads that wait actively slow the training down to a quarter.
+        variables = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+        server = subprocess.Popen(command, stdout=out, stderr=out, env=variables)
+    try:
+        end = time.monotonic() + 120
+        while True:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            try:
+                urllib.request.urlopen(address, timeout=30).close()
+                break
+            except OSError:
+                time.sleep(0.3)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)

@@ -254,8 +254,8 @@ def test_stop_leaves_a_long_prompt_before_its_first_word(smollm2: Path) -> None:
         if len(reached) == 3:
             stop.set()
 
-    for layer in shared.layers():
-        layer.register_forward_hook(count)
+    for layer in shared.plain.get_decoder().layers:
+        layer.input_layernorm.register_forward_hook(count)
     *_, columns = arena.stream([LocalContestant("base", shared)], [ask("word " * 2000)], SHORT, stop)
     assert columns[0].answer is not None
     assert (columns[0].answer.finish, columns[0].answer.tokens) == ("stopped", 0)

@@ -17,7 +17,7 @@ BASE = {"q1": GOOD, "q2": BAD, "q3": BAD, "q4": BAD, "q5": BAD, "q6": GOOD}
 TUNED = {"q1": BAD, "q2": GOOD, "q3": FENCED, "q4": WRONG, "q5": Answer("", "error", error="<b>lost</b>"), "q6": GOOD}
 
 
-def make_suite(cases: int = 6, **changes: Any) -> Suite:
+def make_suite(cases: int = 6, /, **changes: Any) -> Suite:
     """Cases c1, c2, ... that ask q1, q2, ... and want {"a": 1}."""
     content = {
         "name": "s",

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from small_result import BAD, BASE, GOOD, TUNED, read, run
+from fakes import ScriptedContestant
+from small_result import BAD, BASE, GOOD, TUNED, make_suite, read, run
 
+from qwenlab.evals import runner
+from qwenlab.ui import case_view, matrix_view, suite_view
 from qwenlab.ui.matrix import Matrix, View, general, mark_of, pair
+from qwenlab.ui.texts import Translator
+from qwenlab.workspace import Workspace
+
+EN, ZH = Translator("en"), Translator("zh")
 
 
 @pytest.fixture
@@ -121,3 +131,73 @@ def test_changing_what_is_listed_begins_at_the_first_page() -> None:
 
 def test_places_in_lists_belong_to_one_field() -> None:
     assert general("/lines/0/name") == general("/lines/12/name") == "/lines/*/name"
+
+
+# --- several answers, the schema enforced, and judging that failed ------------------------------------------
+
+
+class Enforced(ScriptedContestant):
+    """Answers for "tuned" with the schema enforced."""
+
+    def describe(self) -> dict[str, str]:
+        """As the free one does, and whose answers these are."""
+        return {**super().describe(), "enforced_for": "tuned"}
+
+
+def test_who_answers_under_the_schema_shows_which_failures_are_format_alone(tmp_path: Path) -> None:
+    run(tmp_path)
+    runner.run(make_suite(), [Enforced("tuned (enforced)", {**TUNED, "q3": GOOD})], tmp_path)
+    result = read(tmp_path).result
+    assert pair(result, View()) == (0, 1), "it is compared only where that is chosen"
+    assert pair(result, View(judged="tuned (enforced)")) == (0, 2)
+    assert ids(Matrix(result, View(wanted="enforced"))) == ["c3"]
+    assert "enforced" not in Matrix(result, View(judged="tuned (enforced)")).filters()
+
+
+def test_three_contestants_have_a_filter_for_what_all_have_right(tmp_path: Path) -> None:
+    result = read(run(tmp_path, base=BASE, tuned=TUNED, other={**BASE, "q6": BAD, "q1": GOOD})).result
+    assert ids(Matrix(result, View(wanted="all_right"))) == []
+    result = read(run(tmp_path / "three", base=BASE, tuned=TUNED, other=TUNED)).result
+    assert ids(Matrix(result, View(wanted="all_right"))) == ["c6"]
+    assert "all_right" not in Matrix(read(run(tmp_path / "two")).result, View()).filters()
+
+
+def test_answers_that_could_not_be_judged_are_neither_right_nor_wrong(tmp_path: Path) -> None:
+    slow = {"rule": "regex", "pattern": "^((a{0,100}){0,100}){0,100}$"}
+    cases = [{"id": f"c{n}", "prompt": f"q{n}", "expected": {"a": "aa"}} for n in (1, 2)]
+    good, endless = '{"a": "aa"}', json.dumps({"a": "a" * 2000 + "b"})
+    scripts = {"base": {"q1": good, "q2": BAD}, "tuned": {"q1": endless, "q2": good}}
+    contestants = [ScriptedContestant(name, script) for name, script in scripts.items()]
+    runner.run(make_suite(fields={"/a": slow}, cases=cases), contestants, tmp_path)
+    shown = read(tmp_path)
+    assert ids(Matrix(shown.result, View(wanted="unjudged"))) == ["c1"]
+    assert mark_of(Matrix(shown.result, View()).score(1, "c1")) == "unjudged"
+    assert ids(Matrix(shown.result, View(wanted="broken"))) == []
+    for t, words in ((EN, "could not be judged"), (ZH, "无法评判")):
+        assert words in matrix_view.matrix(shown, View(), t)
+        assert words in case_view.case_part(shown, View(case="c1"), t)
+        assert words in suite_view.overview(Workspace.default(), shown, View(), t)
+    assert "takes too long" in case_view.case_part(shown, View(case="c1"), EN)
+
+
+def test_a_case_that_passes_sometimes_says_how_often_and_shows_all_answers(tmp_path: Path) -> None:
+    class Drawn(ScriptedContestant):
+        def answer(self, prompts: Any, settings: Any, should_stop: Any = None) -> Any:
+            for index, answer in super().answer(prompts, settings):
+                yield index, replace(answer, text='{"a": 7}') if settings.seed == 2 else answer
+
+    suite = make_suite(2, generation={"repeats": 3, "temperature": 0.7})
+    runner.run(suite, [Drawn("base", {"q1": GOOD, "q2": BAD}), ScriptedContestant("tuned", BASE)], tmp_path)
+    shown = read(tmp_path)
+    assert ids(Matrix(shown.result, View(wanted="both_right"))) == []
+    assert "2 of 3" in matrix_view.matrix(shown, View(), EN)
+    assert "passed sometimes" in matrix_view.matrix(shown, View(), EN)
+    page = case_view.case_part(shown, View(case="c1"), EN)
+    assert "2 of 3 answers pass" in page
+    assert "67 % alike" in page
+    assert "The 2 other answers to it" in page
+    assert page.count("{&quot;a&quot;: 7}") == 1
+    glance = suite_view.overview(Workspace.default(), shown, View(), EN)
+    for words in ("passed every time", "answers alike", "base answered each case 3 times"):
+        assert words in glance
+    assert "3 次中 2 次" in matrix_view.matrix(shown, View(), ZH)

@@ -44,11 +44,20 @@ def a_run(workspace: Workspace, name: str, data: str = "[]", **settings: Any) ->
 
 
 def put_result(
-    workspace: Workspace, job: Job, result: str, adapter: str = "adapter", suite: str = "1", **rates: Any
+    workspace: Workspace,
+    job: Job,
+    result: str,
+    adapter: str = "adapter",
+    suite: str = "1",
+    enforced: str = "",
+    **rates: Any,
 ) -> None:
     folder = workspace.results / result
     files.write_json(folder / "suite.json", {"name": "tickets"})
-    about = {"name": job.id, "describe": {"kind": "adapter", "adapter": str(job.folder / adapter)}, "suite": suite}
+    describe = {"kind": "adapter", "adapter": str(job.folder / adapter)} | (
+        {"enforced_for": enforced} if enforced else {}
+    )
+    about = {"name": job.id, "describe": describe, "suite": suite}
     files.write_json(folder / job.id / "contestant.json", about)
     intervals = {name: [value - 0.1, value + 0.1] for name, value in rates.items()}
     files.write_json(folder / job.id / "summary.json", {"n": 24, **rates, "intervals": intervals})
@@ -128,6 +137,14 @@ def test_scores_stand_side_by_side_newest_first_and_the_end_before_a_checkpoint(
     assert shown["Cases"] == ["24", "24 (checkpoint of step 2)", "not tested"]
     assert [cell.split("%")[0].strip() for cell in shown[words.measure_name("passed", "en")]] == ["50.0", "25.0", "–"]
     assert "tickets" in html
+
+
+def test_answers_with_the_schema_enforced_are_not_the_run_s_own_scores(workspace: Workspace) -> None:
+    first, second = a_run(workspace, "run-1"), a_run(workspace, "run-2")
+    put_result(workspace, first, "t-1", passed=0.5)
+    put_result(workspace, first, "t-2", enforced="run-1", passed=0.9)
+    shown = rows(compared(workspace, first, second))
+    assert shown[words.measure_name("passed", "en")][0].startswith("50.0")
 
 
 def test_suite_that_was_changed_between_two_tests_is_another_test(workspace: Workspace) -> None:

@@ -11,8 +11,12 @@ from qwenlab.ui.texts import (
     data_import,
     data_trained,
     export,
+    help,
+    login,
     looks,
+    models,
     shell,
+    start,
     suite_editor,
     talks,
     test,
@@ -23,19 +27,23 @@ from qwenlab.ui.texts import (
 TEXTS: dict[str, tuple[str, str]] = {}
 for _table in (
     shell.TEXTS,
+    start.TEXTS,
     data.TEXTS,
     data_checks.TEXTS,
     data_form.TEXTS,
     data_import.TEXTS,
     data_trained.TEXTS,
     training.TEXTS,
+    login.TEXTS,
     looks.TEXTS,
+    models.TEXTS,
     compare.TEXTS,
     talks.TEXTS,
     test.TEXTS,
     suite_editor.TEXTS,
     test_cases.TEXTS,
     export.TEXTS,
+    help.TEXTS,
 ):
     _twice = TEXTS.keys() & _table.keys()
     if _twice:

@@ -9,6 +9,40 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_language_zh": ("Chinese", "中文"),
     "test_language_all": ("all", "全部"),
     "test_limit": ("First cases (0: all)", "前几例（0：全部）"),
+    "test_how": ("How it asks", "如何提问"),
+    "test_repeats": ("Answers to each case (0: as the suite says)", "每个用例回答几次（0：按测试集）"),
+    "test_temperature": ("Temperature (empty: as the suite says)", "温度（留空：按测试集）"),
+    "test_temperature_wrong": ("The temperature is no number.", "温度不是数字。"),
+    "test_temperature_remedy": ("Write a number from 0 to 5, or nothing.", "请写 0 到 5 之间的数字，或留空。"),
+    "test_at_once": ("Requests at once to an endpoint", "对接口的同时请求数"),
+    "test_per_minute": ("Requests per minute to it (0: no limit)", "对接口的每分钟请求数（0：不限）"),
+    "test_enforce": ("Ask a second time with the schema enforced", "再以强制 Schema 的方式问一遍"),
+    "test_enforce_about": (
+        "Tells mistakes of format from mistakes of content. Takes about twice as long.",
+        "用来区分格式错误和内容错误，耗时约为两倍。",
+    ),
+    "test_enforce_remedy": (
+        "Untick “Ask a second time with the schema enforced”, or add a schema to the suite.",
+        "请取消勾选“再以强制 Schema 的方式问一遍”，或为测试集添加 Schema。",
+    ),
+    "test_enforce_words": (
+        "{number} cases want words, not JSON; with the schema enforced they cannot be right.",
+        "有 {number} 个用例期望的是文字而不是 JSON，强制 Schema 后不可能正确。",
+    ),
+    "test_fresh": ("Ask anew what is known already", "已有的回答也重新提问"),
+    "test_fresh_about": (
+        "Answers that the same weights gave to the same messages in an earlier test are otherwise taken from there.",
+        "否则，同一权重在以前的测试中对相同消息的回答会直接取用。",
+    ),
+    "test_fresh_hint": (
+        "To ask everybody everything again, tick “Ask anew what is known already” under “How it asks”.",
+        "如需全部重新提问，请在“如何提问”中勾选“已有的回答也重新提问”。",
+    ),
+    "test_same_answers": (
+        "At temperature 0 a model here gives the same answer each time.",
+        "温度为 0 时，这里的模型每次都给出相同的回答。",
+    ),
+    "test_same_answers_remedy": ("Set the temperature to 0.7, say.", "可以把温度设为 0.7。"),
     "test_run": ("Run the test", "开始测试"),
     "test_result": ("Result", "结果"),
     "test_none": (
@@ -27,8 +61,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_running": ("The test {name} is still running.", "测试 {name} 仍在进行。"),
     "test_running_remedy": ("Wait for it or stop it first.", "请等待，或先停止它。"),
     "test_starting": ("{name}: starting, loading the model", "{name}：正在启动并加载模型"),
-    "test_stopping": ("{name}: stopping after the answers under way", "{name}：完成手头的回答后停止"),
+    "test_stopping": ("{name}: stopping", "{name}：正在停止"),
     "test_progress": ("Testing {name}: {done} of {number}", "正在测试 {name}：{done} / {number}"),
+    "test_progress_known": ("{number} of them known already", "其中 {number} 个已有回答"),
     "test_failed": ("The test {name} failed: {reason}", "测试 {name} 失败：{reason}"),
     "test_stopped": ("The test {name} was stopped.", "测试 {name} 已停止。"),
     "test_interrupted": ("The test {name} was cut off.", "测试 {name} 意外中断。"),
@@ -37,6 +72,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_about_passed": (
         "Usable as it is, and every value right.",
         "可直接使用，并且每个值都正确。",
+    ),
+    "test_about_pass_all": (
+        "Every answer to the case passes, however often it was asked: what can be relied on (pass^n). “Passed” is then "
+        "what one answer is worth (pass@1).",
+        "同一用例多次提问，每次回答都通过，即可以信赖的部分（pass^n）。此时“通过”指单次回答的水平（pass@1）。",
+    ),
+    "test_about_agreement": (
+        "Share of the most frequent answer to a case, right or wrong; JSON is compared by value.",
+        "同一用例中最常见的回答所占的比例，不论对错；JSON 按值比较。",
+    ),
+    "test_unjudged_about": (
+        "Answers whose judging failed, because a rule or the schema did; they are in none of these figures.",
+        "评判时规则或 Schema 出错的回答，不计入任何数字。",
     ),
     "test_about_strict": (
         "The whole answer is one JSON value: nothing before it, nothing after it.",
@@ -63,6 +111,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "They are kept out of the figures above.",
         "有 {number} 个用例也出现在训练数据中，或曾用来选择检查点，不计入上面的数字。",
     ),
+    "test_leaked_by": ("{name} knows {number}: {ways}.", "{name} 见过 {number} 个：{ways}。"),
+    "test_leaked_exact": ("{number} word for word", "{number} 个原样出现"),
+    "test_leaked_near": ("{number} nearly", "{number} 个几乎相同"),
+    "test_leaked_burned": ("{number} sent to its training data", "{number} 个曾加入训练数据"),
     "test_leaked_passed": ("Passed among them: {passed}.", "其中通过的：{passed}。"),
     "test_leaked_none_left": (
         "No case is left to judge by: add cases to the suite, or let fewer of them decide while training.",
@@ -111,6 +163,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "这些回答与新问题不对应：请重新测试。",
     ),
     "test_rescored": ("Scored again; the result before is still in the list.", "已重新评判；之前的结果仍在列表中。"),
+    "test_is_judged": ("Who is judged", "评判谁"),
+    "test_is_reference": ("What it is compared with", "与谁比较"),
     "test_compare_two": ("Compare {judged} with {reference}:", "将 {judged} 与 {reference} 对比："),
     "test_not_compared": (
         "They can be compared once both have answered every case.",

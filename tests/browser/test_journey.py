@@ -37,6 +37,7 @@ def test_from_data_to_export(visit: Visit, session_workspace: Workspace) -> None
     # Train: the page says what it takes; start, close the page, open it again, stop, resume
     # (enough steps that a fast machine has not finished them before the stop)
     visit.open_tab("Train")
+    expect(page.get_by_text(re.compile("needs about .* GB"))).to_be_visible(timeout=2 * MINUTES)
     page.get_by_role("button", name="Advanced").click()
     for label, value in {"Most steps": "40", "Batch size": "2", "Micro-batch": "2"}.items():
         page.get_by_label(label).fill(value)

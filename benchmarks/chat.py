@@ -130,7 +130,7 @@ def main() -> None:
         settings = Generation(max_new_tokens=tokens)
         generate(loaded, [ids] * len(names), names, settings, lambda _: times.append(time.perf_counter()))
     between = statistics.median(after - before for before, after in zip(times, times[1:], strict=False))
-    found = {"tokens_per_s": 1 / between, "peak": memory.peak(), "read": loaded.bytes}
+    found = {"tokens_per_s": 1 / between, "peak": memory.peak(), "read": _read_for_a_token(loaded)}
     dtype = str(loaded.model.dtype).removeprefix("torch.")
     print(json.dumps(found | {"dtype": dtype, "bytes_per_s": _read_speed()}))
 
@@ -144,8 +144,8 @@ def _suite(model: str) -> dict[str, Any]:
     settings = Generation(max_new_tokens=TOKENS)
     found: dict[str, Any] = {"cases": len(prompts)}
     for kind in (None, torch.float32):
-        loaded = loading.load(catalogue.locate(Workspace.default(), model), kind)
-        contestant = LocalContestant("base", loaded)
+        folder = catalogue.locate(Workspace.default(), model)
+        loaded, contestant = loading.load(folder, kind), LocalContestant("base", loading.load_to_answer(folder, kind))
         list(contestant.answer(prompts[:2], Generation(max_new_tokens=2)))  # warms up
         start = time.perf_counter()
         answers = dict(contestant.answer(prompts, settings))
@@ -161,6 +161,13 @@ def _suite(model: str) -> dict[str, Any]:
             found["ratio"] = batched / (tokens / (time.perf_counter() - start))
         found["same"] = same
     return found
+
+
+def _read_for_a_token(loaded: loading.LoadedModel) -> int:
+    """Bytes of weights that every token takes: of embeddings only where they are the output matrix too."""
+    embeddings = loaded.plain.get_input_embeddings().weight
+    shared = loaded.plain.get_output_embeddings().weight is embeddings
+    return loaded.bytes - (0 if shared else int(embeddings.nbytes))
 
 
 def _read_speed() -> float:

@@ -94,7 +94,7 @@ def _closeness(model: str, folder: Path) -> Iterator[Row]:
         yield f"{name} : F16, KL", f"{found[name]:.4f} (± {error:.4f})", f"{model}, {len(moved)} tokens"
     for name, value in found.items():
         if "own" in name:
-            yield f"our Q4_K_M : {name}", f"{found['GGUF Q4_K_M'] / value:.2f}x the KL", model
+            yield f"our Q4_K_M : {name}", f"{found['GGUF Q4_K_M'] / value:.2g}x the KL", model
 
 
 def _gptq(model: str, folder: Path) -> Iterator[Row]:

@@ -137,6 +137,15 @@ class Stranger:
         calls = self.calls(event="load")
         self.answers({self.join(one, [None] * len(one["inputs"])) for one in calls})
 
+    def timers(self) -> list[tuple[dict[str, Any], float]]:
+        """The calls that the page makes by itself as it is opened, and after how many seconds each again."""
+        found = []
+        for call in self.calls(event="tick"):
+            timer = self.component(call["targets"][0][0])["props"]
+            if timer.get("active"):
+                found.append((call, float(timer["value"])))
+        return found
+
     def upload(self, name: str, content: bytes) -> httpx.Response:
         """Send a file."""
         return self.web.post(f"{self.page}/gradio_api/upload", files={"files": (name, content)})

@@ -205,15 +205,7 @@ def poll(
     Nothing is sent while its result stays the same. `fn` returns one value per output (a tuple when there are several)
     and must be quick: it reads files, it never waits.
     """
-    last = gr.State(None)
-
-    def look(before: str | None, *values: Any) -> Any:
-        found = guarded(fn, t)(*values)
-        now = repr(found)
-        if now == before:
-            return (gr.skip(),) * (len(outputs) + 1) if outputs else gr.skip()
-        return (now, *(found if isinstance(found, tuple) else (found,)))
-
+    last, look = _news(fn, t, outputs)
     tab = _tab()
     timer = gr.Timer(seconds)
     options = {"trigger_mode": "once", "concurrency_limit": None}
@@ -224,6 +216,28 @@ def poll(
     # A reload begins a new session whose `last` is empty, so that everything is sent once.
     on_load(look, t, [last, *inputs], [last, *outputs], concurrency_limit=None)
     return timer
+
+
+def follow(part: gr.HTML, fn: Callable[[], Any], t: Translator) -> None:
+    """Draw `part` when the page opens and whenever its own script asks for it by "submit"."""
+    last, look = _news(fn, t, [part])
+    options = {"trigger_mode": "once", "concurrency_limit": None}
+    listen(part.submit, look, t, [last], [last, part], **options)
+    on_load(look, t, [last], [last, part], concurrency_limit=None)
+
+
+def _news(fn: Callable[..., Any], t: Translator, outputs: Sequence[Any]) -> tuple[gr.State, Callable[..., Any]]:
+    """What was sent last, and a look that sends nothing while that stays the same."""
+    last = gr.State(None)
+
+    def look(before: str | None, *values: Any) -> Any:
+        found = guarded(fn, t)(*values)
+        now = repr(found)
+        if now == before:
+            return (gr.skip(),) * (len(outputs) + 1) if outputs else gr.skip()
+        return (now, *(found if isinstance(found, tuple) else (found,)))
+
+    return last, look
 
 
 def rest(tabs: Sequence[gr.Tab], t: Translator) -> None:

@@ -84,7 +84,7 @@ def polling(server: psutil.Process, pages: list[Stranger], seconds: float) -> tu
             for call, pause in ready:
                 due[call["id"]] = now + pause
             if ready:
-                page.answers({page.join(call, [None] * len(call["inputs"])) for call, _ in ready})
+                page.answers({page.join(call, page.values(call)) for call, _ in ready})
                 counted[at] += len(ready)
             time.sleep(max(0.0, min(due.values()) - time.monotonic()) if due else 1.0)
 

@@ -28,8 +28,12 @@ def main() -> int:
     """Open the port, build the lab, serve until Ctrl+C."""
     options = _options()
     workspace = Workspace(Path(options.workspace).expanduser().resolve()) if options.workspace else Workspace.default()
-    if options.listen and (refusal := _nobody(workspace)):
-        print(refusal, file=sys.stderr)
+    try:
+        workspace.check()
+        if options.listen:
+            accounts.require(workspace)
+    except QwenlabError as error:
+        print(error, file=sys.stderr)
         return 2
     try:
         port = _open_port("0.0.0.0" if options.listen else "127.0.0.1", options.port)
@@ -72,15 +76,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--workspace", default="", help="folder for models, data and runs (default: $QWENLAB_HOME)")
     return parser.parse_args()
-
-
-def _nobody(workspace: Workspace) -> str:
-    """Why a lab that others reach cannot start: there is nobody who could log in."""
-    try:
-        known = accounts.read(workspace)
-    except QwenlabError as error:
-        return str(error)
-    return "" if known else "With --listen users have to log in, and there are none yet: qwenlab user add NAME."
 
 
 def _open_port(host: str, port: int) -> socket.socket:

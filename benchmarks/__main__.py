@@ -94,6 +94,20 @@ def export() -> Iterator[Row]:
     yield from rows(TRAINED)
 
 
+def page() -> Iterator[Row]:
+    """The lab before any model: start, memory, polling."""
+    from benchmarks.page import rows
+
+    yield from rows()
+
+
+def users() -> Iterator[Row]:
+    """Twenty users at once."""
+    from benchmarks.users import rows
+
+    yield from rows()
+
+
 ALL = {
     "start": start_up,
     "scoring": scoring,
@@ -102,6 +116,8 @@ ALL = {
     "training": training,
     "data": data,
     "export": export,
+    "page": page,
+    "users": users,
 }
 
 

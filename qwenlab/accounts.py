@@ -51,6 +51,16 @@ def read(workspace: Workspace) -> dict[str, str]:
     return found
 
 
+def require(workspace: Workspace) -> None:
+    """Make sure that somebody can log in. Raises QwenlabError when nobody can."""
+    if not read(workspace):
+        raise QwenlabError(
+            "With --listen users have to log in, and there are none yet.",
+            "Add one: qwenlab user add NAME",
+            zh=("使用 --listen 时需要登录，但还没有任何用户。", "请先添加：qwenlab user add 用户名"),
+        )
+
+
 def put(workspace: Workspace, name: str, password: str) -> str:
     """Add a user or change the password; returns the line, which holds no password.
 

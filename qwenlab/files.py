@@ -174,6 +174,22 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_object(path: Path, **kinds: type) -> dict[str, Any]:
+    """Read one JSON object of ours whose values under these keys are of these kinds.
+
+    Raises:
+        QwenlabError: when it is missing, is not JSON, or is something else: written by another program, or damaged.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), kind) for key, kind in kinds.items()):
+        raise QwenlabError(
+            f"{path} does not hold what the lab wrote there.",
+            "Restore it from a copy or delete it.",
+            zh=(f"{path} 的内容不是程序写入的内容。", "请用备份恢复它，或删除它。"),
+        )
+    return found
+
+
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:

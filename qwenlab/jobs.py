@@ -25,7 +25,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
@@ -36,6 +36,7 @@ State = Literal["new", "running", "finished", "stopped", "failed", "interrupted"
 """interrupted: the worker vanished without a word (killed, power loss); what it had saved is there."""
 Outcome = Literal["finished", "stopped", "failed"]
 """How a worker itself says it ended."""
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 MARKER = "done.json"
 ROOM = "room"
@@ -125,9 +126,10 @@ class Job:
     def outcome(self) -> dict[str, Any] | None:
         """The final marker: state, reason and remedy; None while the job runs."""
         try:
-            return json.loads((self.folder / MARKER).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = json.loads((self.folder / MARKER).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return None
+        return found if isinstance(found, dict) and found.get("state") in OUTCOMES else None
 
     def events(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Events from byte `offset` on and the offset to continue from; a half-written last line waits."""
@@ -141,9 +143,11 @@ class Job:
         found = []
         for line in complete.splitlines():
             try:
-                found.append(json.loads(line))
-            except ValueError:  # a line torn by a crash: the next ones still count
+                event = json.loads(line)
+            except (ValueError, RecursionError):  # a line torn by a crash: the next ones still count
                 continue
+            if isinstance(event, dict) and "event" in event:
+                found.append(event)
         return found, offset + len(complete) + len(newline)
 
     def follow(self, poll_seconds: float = 0.5) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,25 @@ class Workspace:
     def cache(self) -> Path:
         """Answers that need not be given twice; it may be deleted at any time."""
         return self._folder("cache")
+
+    def check(self) -> None:
+        """Make sure that something can be written here.
+
+        Raises:
+            QwenlabError: when it cannot: the folder or its disk is read-only, or the disk is full.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=self._folder("uploads")) as file:
+                file.write(b"x" * 4096)
+        except OSError as error:
+            raise QwenlabError(
+                f"Nothing can be written to the workspace {self.root}: {error.strerror}. What is in it is unchanged.",
+                "Free some disk space, mend its permissions, or name another folder with --workspace.",
+                zh=(
+                    f"无法写入工作区 {self.root}：{error.strerror}。其中的内容没有改动。",
+                    "请释放磁盘空间、修改权限，或用 --workspace 指定其他文件夹。",
+                ),
+            ) from error
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name

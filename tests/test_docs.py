@@ -88,3 +88,10 @@ def test_commands_of_the_tutorial_work_on_its_table(
     assert cli.main(commands[1]) in (0, 1)  # samples that are this much alike are named
     assert cli.main([*commands[2][:-1], "10"]) == 0, capsys.readouterr().err
     assert cli.main(["suite", "check", "repairs"]) == 0
+
+
+def test_every_test_named_in_the_table_of_faults_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8"))
+    assert len(named) > 25
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"

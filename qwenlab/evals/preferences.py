@@ -136,7 +136,7 @@ class VoteLog:
         for line in lines:
             try:
                 vote = Vote.of(json.loads(line))
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue
             found.pop(vote.key, None)
             found[vote.key] = vote

@@ -187,11 +187,24 @@ def load_result(folder: Path) -> Result:
         QwenlabError: when the folder is no result.
     """
     suite = read_suite(folder)
-    leaked = frozenset(files.read_json(folder / LEAKS)) if (folder / LEAKS).exists() else frozenset[str]()
-    described = [(path.parent, files.read_json(path)) for path in folder.glob(f"*/{CONTESTANT}")]
+    leaked = _leaked(folder / LEAKS) if (folder / LEAKS).exists() else frozenset[str]()
+    known = folder.glob(f"*/{CONTESTANT}")
+    described = [(path.parent, files.read_object(path, name=str, describe=dict)) for path in known]
     described.sort(key=lambda item: (item[1].get("order", 0), item[0].name))
     contestants = [_contestant(suite, path, about, leaked) for path, about in described]
     return Result(folder, suite, leaked, contestants)
+
+
+def _leaked(path: Path) -> frozenset[str]:
+    """The cases that stand in training data, too. A damaged list must not pass for an empty one."""
+    found = files.read_json(path)
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise QwenlabError(
+            f"{path} is no list of cases.",
+            "Restore it from a copy, or run the test again.",
+            zh=(f"{path} 不是用例列表。", "请用备份恢复它，或重新测试。"),
+        )
+    return frozenset(found)
 
 
 def rescore(folder: Path, suite: Suite) -> Result:

@@ -130,8 +130,8 @@ def all_runs(workspace: Workspace) -> list[Job]:
 
 
 def recipe_of(job: Job) -> Recipe:
-    """The resolved recipe a run was made with."""
-    return recipes.read(files.read_json(job.folder / "recipe.json"))
+    """The resolved recipe a run was made with. Raises QwenlabError when it cannot be read."""
+    return recipes.read(files.read_object(job.folder / "recipe.json"))
 
 
 def base_of(job: Job) -> Path:

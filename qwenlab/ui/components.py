@@ -8,6 +8,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 from gradio.context import Context
@@ -199,11 +200,34 @@ def on_load(fn: Callable[..., Any], t: Translator, inputs: Any = None, outputs: 
 def poll(
     seconds: float, fn: Callable[..., Any], t: Translator, inputs: Sequence[Any] = (), outputs: Sequence[Any] = ()
 ) -> gr.Timer:
-    """Call `fn` when the page opens and every few seconds; nothing is sent while its result stays the same.
+    """Call `fn` when the page or its tab opens and every few seconds while it is open.
 
-    `fn` returns one value per output (a tuple when there are several) and must be quick: it reads files,
-    it never waits. The timer is returned, so that a tab can switch it off with gr.Timer(active=False).
+    Nothing is sent while its result stays the same. `fn` returns one value per output (a tuple when there are several)
+    and must be quick: it reads files, it never waits.
     """
+    last, look = _news(fn, t, outputs)
+    tab = _tab()
+    timer = gr.Timer(seconds)
+    options = {"trigger_mode": "once", "concurrency_limit": None}
+    if tab is not None:
+        _POLLS.setdefault(tab, []).append(timer)
+        listen(tab.select, look, t, [last, *inputs], [last, *outputs], **options)
+    listen(timer.tick, look, t, [last, *inputs], [last, *outputs], **options)
+    # A reload begins a new session whose `last` is empty, so that everything is sent once.
+    on_load(look, t, [last, *inputs], [last, *outputs], concurrency_limit=None)
+    return timer
+
+
+def follow(part: gr.HTML, fn: Callable[[], Any], t: Translator) -> None:
+    """Draw `part` when the page opens and whenever its own script asks for it by "submit"."""
+    last, look = _news(fn, t, [part])
+    options = {"trigger_mode": "once", "concurrency_limit": None}
+    listen(part.submit, look, t, [last], [last, part], **options)
+    on_load(look, t, [last], [last, part], concurrency_limit=None)
+
+
+def _news(fn: Callable[..., Any], t: Translator, outputs: Sequence[Any]) -> tuple[gr.State, Callable[..., Any]]:
+    """What was sent last, and a look that sends nothing while that stays the same."""
     last = gr.State(None)
 
     def look(before: str | None, *values: Any) -> Any:
@@ -213,9 +237,33 @@ def poll(
             return (gr.skip(),) * (len(outputs) + 1) if outputs else gr.skip()
         return (now, *(found if isinstance(found, tuple) else (found,)))
 
-    timer = gr.Timer(seconds)
-    options = {"trigger_mode": "once", "concurrency_limit": None}
-    listen(timer.tick, look, t, [last, *inputs], [last, *outputs], **options)
-    # A reload begins a new session whose `last` is empty, so that everything is sent once.
-    on_load(look, t, [last, *inputs], [last, *outputs], concurrency_limit=None)
-    return timer
+    return last, look
+
+
+def rest(tabs: Sequence[gr.Tab], t: Translator) -> None:
+    """Let only the open tab ask for news; call it once all are built. The first one is open at the beginning."""
+    timers = [(tab, timer) for tab in tabs for timer in _POLLS.get(tab, ())]
+    for tab, timer in timers:
+        timer.active = tab is tabs[0]
+    for opened in tabs:
+        listen(
+            opened.select,
+            lambda opened=opened: [gr.Timer(active=tab is opened) for tab, _ in timers],
+            t,
+            None,
+            [timer for _, timer in timers],
+            concurrency_id="tabs",  # one after the other, so that the last tab opened has the last word
+            concurrency_limit=1,
+            trigger_mode="multiple",
+        )
+
+
+_POLLS: WeakKeyDictionary[gr.Tab, list[gr.Timer]] = WeakKeyDictionary()
+
+
+def _tab() -> gr.Tab | None:
+    """The tab of the page that is being built; None above the tabs."""
+    found, block = None, Context.block
+    while block is not None:
+        found, block = block if isinstance(block, gr.Tab) else found, block.parent
+    return found

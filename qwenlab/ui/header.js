@@ -1,4 +1,4 @@
-// Runs once, with `element` from Gradio: opens tabs by click, by address and after a change of language.
+// Runs once, with `element` and `trigger` from Gradio: opens tabs by click, by address and after a change of language.
 const button = (tab) => document.querySelector(`#journey [data-tab-id="${tab}"]`);
 const named = () => `tab_${location.hash.slice(1)}`;
 
@@ -25,6 +25,17 @@ document.addEventListener("click", (event) => {
   if (tab) history.replaceState(null, "", `#${tab.replace("tab_", "")}`);
 }, true);
 window.addEventListener("hashchange", () => button(named())?.click());
+
+// News for the line itself: often while somebody works here, seldom in windows that were only left open.
+const OFTEN = 3000, SELDOM = 15000, WORKING = 60000;
+let acted = Date.now(), asked = Date.now();
+for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, () => (acted = Date.now()), true);
+setInterval(() => {
+  const now = Date.now();
+  if (document.hidden || now - asked < (now - acted < WORKING ? OFTEN : SELDOM)) return;
+  asked = now;
+  trigger("submit", {});
+}, 1000);
 
 if (location.hash) {
   const wanted = named();

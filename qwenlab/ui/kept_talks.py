@@ -93,7 +93,7 @@ class TalkStore:
             names = tuple(str(reply["entrant"]["name"]) for reply in last["replies"])
             words = " ".join(str(first["message"]).split())[:FIRST_WORDS]
             return Kept(path.stem, str(found["changed"]), words, names, len(found["exchanges"]))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
             return None
 
     def _path(self, talk_id: str) -> Path:

@@ -20,7 +20,7 @@ from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import Readers
 
 HERE = Path(__file__).parent
-SECONDS = 4
+SECONDS = 12
 FRESH = 2.0
 """Seconds for which one look at the workspace serves all windows."""
 OPEN = "() => window.qwenlab.open()"

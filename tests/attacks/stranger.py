@@ -21,12 +21,12 @@ PASSWORD = "a long enough one"
 
 
 @contextmanager
-def running(home: Path, *options: str) -> Iterator[str]:
+def running(home: Path, *options: str, log: Path | None = None) -> Iterator[str]:
     """The address of a lab of this workspace, in a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address, log = f"http://127.0.0.1:{port}", home / "lab.log"
+    address, log = f"http://127.0.0.1:{port}", log or home / "lab.log"
     home.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         command = [sys.executable, str(SHIPPED / "app.py"), "--port", str(port), "--workspace", str(home), *options]
@@ -101,6 +101,10 @@ class Stranger:
                 found.append(call)
         return found
 
+    def values(self, call: dict[str, Any]) -> list[Any]:
+        """What a page that was just opened sends along with a call."""
+        return [self.component(number)["props"].get("value") for number in call["inputs"]]
+
     def join(self, call: dict[str, Any], values: list[Any], data: Any = None) -> str:
         """Begin a call; its id, or the words of who refused it."""
         body = {"fn_index": call["id"], "data": values, "event_data": data, "session_hash": self.session}
@@ -132,10 +136,19 @@ class Stranger:
         event = self.join(call, values, data)
         return event if event.startswith("refused") else self.answers({event})[event]
 
-    def open_page(self) -> None:
-        """What a browser does first: the calls that fill the page."""
+    def open_page(self) -> str:
+        """What a browser does first: the calls that fill the page; all that they say."""
         calls = self.calls(event="load")
-        self.answers({self.join(one, [None] * len(one["inputs"])) for one in calls})
+        return "".join(self.answers({self.join(one, self.values(one)) for one in calls}).values())
+
+    def timers(self) -> list[tuple[dict[str, Any], float]]:
+        """The calls that the page makes by itself as it is opened, and after how many seconds each again."""
+        found = []
+        for call in self.calls(event="tick"):
+            timer = self.component(call["targets"][0][0])["props"]
+            if timer.get("active"):
+                found.append((call, float(timer["value"])))
+        return found
 
     def upload(self, name: str, content: bytes) -> httpx.Response:
         """Send a file."""

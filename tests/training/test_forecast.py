@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -150,7 +151,8 @@ def test_without_a_run_the_speed_is_that_of_another_machine(here: Workspace, tmp
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(bytes(2_000_000))
+    header = json.dumps({"a": {"dtype": "U8", "shape": [1_999_892], "data_offsets": [0, 1_999_892]}}).ljust(100)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 100) + header.encode() + bytes(1_999_892))
     assert pace(here, str(folder), MACHINE).tokens_per_s == forecast.MEASURED_WORK / 1e6
     with pytest.raises(QwenlabError):
         pace(here, "no-such-model", MACHINE)

@@ -65,6 +65,14 @@ def chat() -> Iterator[Row]:
         yield from rows(model)
 
 
+def loading() -> Iterator[Row]:
+    """The memory that loading takes, in the stored number format and in another."""
+    from benchmarks.loading import rows
+
+    for model in (MODEL, *([TRAINED] if TRAINED != MODEL else [])):
+        yield from rows(model)
+
+
 def training() -> Iterator[Row]:
     """Our trainer beside the original recipe and TRL; then few samples and many."""
     from benchmarks.training import rows, scale
@@ -80,7 +88,7 @@ def data() -> Iterator[Row]:
     yield from rows()
 
 
-ALL = {"start": start_up, "scoring": scoring, "chat": chat, "training": training, "data": data}
+ALL = {"start": start_up, "scoring": scoring, "chat": chat, "loading": loading, "training": training, "data": data}
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab.errors import QwenlabError
+from qwenlab.models import gguf_header
 
 
 def module() -> Any:
@@ -47,10 +48,11 @@ def start(path: Path, slots: int, context: int, port: int = 0, key: str = "", th
         threads: the number of physical cores when None.
 
     Raises:
-        QwenlabError: when llama.cpp cannot load the file, or the port is taken.
+        QwenlabError: when the file is broken, llama.cpp cannot load it, or the port is taken.
     """
     import psutil
 
+    gguf_header.check(path)
     parameters = module().CommonParams()
     parameters.model.path = str(path)
     parameters.hostnames = ["127.0.0.1"]

@@ -105,7 +105,7 @@ def load_tokenizer(folder: Path) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the library for tokenizer.json raises nothing more particular
         raise QwenlabError(
             f"The tokenizer of {folder} cannot be read: {error}.",
             "Copy the model again.",

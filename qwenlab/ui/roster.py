@@ -91,7 +91,8 @@ def of_run(lab: Lab, job: Job) -> list[Entrant]:
 
 
 def _exports(lab: Lab) -> list[Entrant]:
-    folders = {path.parent for pattern in ("*", "*/*") for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
+    patterns = ("[!.]*", "[!.]*/[!.]*")  # what begins with a dot is being made
+    folders = {path.parent for pattern in patterns for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
     found = []
     for folder in sorted(folders):
         try:
@@ -129,17 +130,28 @@ def pick(lab: Lab, specs: Sequence[str], t: Translator) -> list[Entrant]:
         raise QwenlabError(t("compare_nobody"), t("compare_nobody_remedy"))
     if len(specs) > MOST:
         raise QwenlabError(t("compare_too_many", number=MOST))
-    known = {one.spec: one for one in entrants(lab)}
-    found = []
+    known = entrants(lab)
+    found: list[Entrant] = []
     for spec in dict.fromkeys(specs):
-        if spec in known:
-            found.append(known[spec])
+        if meant := _meant(known, spec):
+            found.extend([meant] if meant not in found else [])
         elif spec.startswith(("http://", "https://")) and not lab.listen:
             # Whoever reaches the port from outside must not send this computer to other addresses.
             found.append(Entrant(spec, spec.partition("://")[2], "endpoint"))
         else:
             raise QwenlabError(t("compare_unknown", name=spec), t("compare_unknown_remedy"))
     return _named(found)
+
+
+def _meant(known: Iterable[Entrant], typed: str) -> Entrant | None:
+    """The one with this spec, or the only one with this name: Enter takes what was typed into the list's box."""
+    named = []
+    for one in known:
+        if one.spec == typed:
+            return one
+        if one.name.casefold() == typed.strip().casefold():
+            named.append(one)
+    return named[0] if len(named) == 1 else None
 
 
 def _named(found: Iterable[Entrant]) -> list[Entrant]:

@@ -65,6 +65,14 @@ def chat() -> Iterator[Row]:
         yield from rows(model)
 
 
+def loading() -> Iterator[Row]:
+    """The memory that loading takes, in the stored number format and in another."""
+    from benchmarks.loading import rows
+
+    for model in (MODEL, *([TRAINED] if TRAINED != MODEL else [])):
+        yield from rows(model)
+
+
 def training() -> Iterator[Row]:
     """Our trainer beside the original recipe and TRL; then few samples and many."""
     from benchmarks.training import rows, scale
@@ -113,6 +121,7 @@ ALL = {
     "scoring": scoring,
     "endpoint": endpoint,
     "chat": chat,
+    "loading": loading,
     "training": training,
     "data": data,
     "export": export,

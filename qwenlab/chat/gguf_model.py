@@ -16,7 +16,7 @@ from typing import Any
 from qwenlab import files
 from qwenlab.chat import constraint
 from qwenlab.errors import QwenlabError
-from qwenlab.models import llama_cpp
+from qwenlab.models import gguf_header, llama_cpp
 from qwenlab.models.contestant import Answer, Finish, Generation, Message
 from qwenlab.models.resident import Resident, StoppedError
 
@@ -104,6 +104,7 @@ class GgufModel(Resident):
         """
         import libgguf
 
+        gguf_header.check(self.path)
         try:
             header = libgguf.read_gguf_header(self.path, max_array_values=0)
         except (libgguf.GGUFFormatError, OSError) as error:

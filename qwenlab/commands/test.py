@@ -277,7 +277,8 @@ def size_of(workspace: Workspace, spec: str) -> int | None:
     if spec.startswith(("http://", "https://")):
         return None
     model, _, adapter = spec.partition("+")
-    base = catalogue.locate(workspace, model) if catalogue.entry(model) else Path(model)
+    named = catalogue.entry(model) or catalogue.is_ready(workspace, model) or catalogue.is_repository(model)
+    base = catalogue.locate(workspace, model) if named else Path(model)
     weights = list(base.glob("*.safetensors")) + list(base.glob("*.gguf")) if base.is_dir() else [base]
     size = sum(model_folder.bytes_on_disk(path) for path in weights)
     if adapter:

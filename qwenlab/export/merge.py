@@ -21,7 +21,7 @@ from qwenlab.export import complete, package
 from qwenlab.export.lora_weights import Adapter, read_adapter
 from qwenlab.export.safetensors_folder import Weights, check_finite, to_float32
 from qwenlab.export.safetensors_write import SHARD, Float, Progress, Tensor, write_shards
-from qwenlab.models import adapters, catalogue, loading
+from qwenlab.models import adapters, catalogue, listing, loading
 from qwenlab.models import folder as model_folder
 
 PIECE = 4_000_000
@@ -80,7 +80,7 @@ def merge(
     described = {
         "base": known.title if known else base.name,
         "base_weights": model_folder.fingerprints(base)["weights"],
-        "licence": known.licence if known else "that of the base model",
+        "licence": known.licence if known else listing.licence_of(base) or "that of the base model",
         "adapter_sha256": files.sha256(adapter / adapters.WEIGHTS),
         "dtype": dtype,
         **about,

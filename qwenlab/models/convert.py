@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab.errors import QwenlabError
+from qwenlab.models import gguf_header
 
 FAMILIES = {"qwen2": "Qwen2 and Qwen2.5", "qwen3": "Qwen3", "llama": "Llama"}
 """`model_type` of the supported families."""
@@ -18,6 +19,7 @@ def gguf_to_folder(gguf: Path, target: Path) -> None:
     Raises:
         QwenlabError: when the file cannot be read or is of another family.
     """
+    gguf_header.check(gguf)
     import torch
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig

@@ -163,9 +163,8 @@ def _known(workspace: Workspace, one: Entry, origin: Origin) -> Known:
 
 
 def _fetched(folder: Path) -> Known:
-    told = _json(folder / catalogue.COMPLETE)
-    hub, licence = str(told.get("hub", "")), str(told.get("licence", ""))
-    return _here(folder, folder.name, hub or folder.name, "hub", licence, hub)
+    hub = str(_json(folder / catalogue.COMPLETE).get("hub", ""))
+    return _here(folder, folder.name, hub or folder.name, "hub", licence_of(folder), hub)
 
 
 def _own(folder: Path) -> Known:
@@ -195,7 +194,10 @@ def _checked(folder: Path, *versions: model_folder.Version) -> QwenlabError | No
 
 
 def licence_of(folder: Path) -> str:
-    """What a folder's model card, or its licence file, calls its licence; "" where neither says."""
+    """What the hub, a folder's model card, or its licence file calls its licence; "" where none says."""
+    told = _json(folder / catalogue.COMPLETE).get("licence")
+    if told:
+        return str(told)
     card = _head(folder, "README.md")
     for key in ("license_name", "license") if card.startswith("---") else ():  # the first where the second is "other"
         said = re.search(rf"^{key}:\s*['\"]?([\w.+ -]{{1,60}})", card, re.MULTILINE)

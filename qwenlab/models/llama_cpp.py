@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab.errors import QwenlabError
+from qwenlab.models import gguf_header
 
 
 def module() -> Any:
@@ -56,10 +57,11 @@ def start(
         adapter: a GGUF file with a LoRA adapter to put on it.
 
     Raises:
-        QwenlabError: when llama.cpp cannot load a file, or the port is taken.
+        QwenlabError: when a file is broken, llama.cpp cannot load one, or the port is taken.
     """
     import psutil
 
+    gguf_header.check(path)
     parameters = module().CommonParams()
     parameters.model.path = str(path)
     parameters.hostnames = ["127.0.0.1"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab.errors import QwenlabError
-from qwenlab.models import adapters, precision
+from qwenlab.models import adapters, precision, streaming
 from qwenlab.models import folder as model_folder
 from qwenlab.models.folder import Version
 from qwenlab.models.resident import Resident
@@ -98,7 +98,7 @@ def load_tokenizer(folder: Path) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the library for tokenizer.json raises nothing more particular
         raise QwenlabError(
             f"The tokenizer of {folder} cannot be read: {error}.",
             "Copy the model again.",
@@ -141,14 +141,18 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     kind = dtype or precision.dtype()
     try:
-        made: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=kind,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        if streaming.converts(folder, kind):
+            model, lacking = streaming.load_converted(folder, kind)
+        else:
+            made: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                str(folder),
+                dtype=kind,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+            model, lacking = made[0], sorted(made[1]["missing_keys"])
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0]
         raise QwenlabError(
@@ -156,13 +160,11 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
             "Copy or download it again; see `qwenlab verify`.",
             zh=(f"无法加载模型 {folder}：{reason}。", "请重新复制或下载；可用 `qwenlab verify` 检查。"),
         ) from error
-    model, report = made
-    if report["missing_keys"]:  # transformers would fill them with random numbers and say nothing
-        first = sorted(report["missing_keys"])[0]
+    if lacking:  # transformers would fill them with random numbers and say nothing
         raise QwenlabError(
-            f"The model {folder} lacks the weight {first}.",
+            f"The model {folder} lacks the weight {lacking[0]}.",
             "Copy or download it again; see `qwenlab verify`.",
-            zh=(f"模型 {folder} 缺少权重 {first}。", "请重新复制或下载；可用 `qwenlab verify` 检查。"),
+            zh=(f"模型 {folder} 缺少权重 {lacking[0]}。", "请重新复制或下载；可用 `qwenlab verify` 检查。"),
         )
     torch.nn.Module.to(model, precision.device())
     model.eval()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenlab.errors import QwenlabError
+from qwenlab.models import template_limits
 from qwenlab.models.contestant import Message
 
 PRIVATE_USE = range(0xE000, 0xF8FF)
@@ -75,8 +76,13 @@ def render(tokenizer: Any, messages: Sequence[Message], open_turn: bool) -> str:
         QwenlabError: when the template refuses it.
     """
     try:
-        return tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=open_turn, enable_thinking=False
+        return template_limits.render(
+            tokenizer.get_chat_template(),
+            messages=[dict(message) for message in messages],
+            tools=None,
+            documents=None,
+            add_generation_prompt=open_turn,
+            **{**tokenizer.special_tokens_map, "enable_thinking": False},
         )
     except Exception as error:  # jinja raises many kinds, and so may a template on purpose
         raise QwenlabError(

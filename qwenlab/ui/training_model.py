@@ -32,15 +32,12 @@ def model_part(lab: Lab, t: Translator) -> Any:
         pause = gr.Button(t("models_pause"), **small)
         cancel = gr.Button(t("train_cancel"), **small)
     with gr.Accordion(t("models_all"), open=False, elem_classes="files") as all_models:
-        with gr.Row(elem_classes="low"):
-            words = gr.Textbox(show_label=False, container=False, placeholder=t("models_search"), max_lines=1, scale=2)
-            source = gr.Radio(
-                HUBS, value="modelscope" if t.language == "zh" else "huggingface", label=t("models_source"), scale=2
-            )
+        words = gr.Textbox("", show_label=False, container=False, placeholder=t("models_search"), max_lines=1)
         listed = gr.HTML(**LIVE)
+        source = gr.Radio(HUBS, value="modelscope" if t.language == "zh" else "huggingface", label=t("models_source"))
         typed = _own_part(lab, t)
 
-    def look(find: str, shown: bool) -> tuple[Any, ...]:
+    def look(find: str | None, shown: bool) -> tuple[Any, ...]:
         model = _settled(lab)
         state, said = fetching(lab, model, t)
         running = state == "running"
@@ -94,7 +91,7 @@ def _own_part(lab: Lab, t: Translator) -> list[tuple[Any, Any, Any]]:
     ):
         with gr.Row(elem_classes="low"):
             box = gr.Textbox(show_label=False, container=False, placeholder=t(hint), max_lines=1, scale=4)
-            found.append((box, gr.Button(t(do), size="sm", scale=0, min_width=80), take))
+            found.append((box, gr.Button(t(do), size="sm", scale=0, min_width=110), take))
     return found
 
 
@@ -134,10 +131,10 @@ def _clicked(lab: Lab, key: str) -> str:
     return model if what == "use" and any(one.model == model for one in listing.everything(lab.workspace)) else ""
 
 
-def _list(lab: Lab, find: str, machine: Background) -> tuple[list[listing.Known], str, Machine]:
+def _list(lab: Lab, find: str | None, machine: Background) -> tuple[list[listing.Known], str, Machine]:
     """What `models_table` shows; what this machine computes in is measured meanwhile."""
     task = machine.look("machine", lambda _: Machine.measured())
-    return listing.search(lab.workspace, find), lab.model_name(), task.result or Machine.here()
+    return listing.search(lab.workspace, find or ""), lab.model_name(), task.result or Machine.here()
 
 
 def _models(lab: Lab, t: Translator) -> list[tuple[str, str]]:

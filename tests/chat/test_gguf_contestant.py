@@ -34,7 +34,7 @@ def test_a_missing_file_is_an_error_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_gguf_is_an_error_at_the_first_answer(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(b"not a model")
     contestant = GgufContestant("small", tmp_path / "m.gguf")
-    with pytest.raises(QwenlabError, match="cannot load"):
+    with pytest.raises(QwenlabError, match="no GGUF file"):
         next(contestant.answer([ALICE], Generation(max_new_tokens=4)))
 
 

@@ -46,7 +46,7 @@ def test_model_is_got_from_a_hub_used_offline_and_removed(
     capsys: pytest.CaptureFixture[str], hub: SmallHub, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, told = run(capsys, "get", "Qwen/Tiny")
-    assert (code, told["licence"]) == (0, "mit")
+    assert (code, told["licence"]) == (0, "apache-2.0")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert run(capsys, "get", "Qwen/Tiny")[0] == 0
     assert "Qwen--Tiny" in [row["name"] for row in run(capsys, "list")[1]["models"] if row["ready"]]

@@ -35,6 +35,14 @@ def test_pieces_joined_are_the_template_as_text(tokenizer: Any) -> None:
     assert tokenizer.decode(ids) == render(tokenizer, CONVERSATION, open_turn=False)
 
 
+@pytest.mark.parametrize("turns", range(1, 6))
+@pytest.mark.parametrize("open_turn", [True, False])
+def test_text_is_the_one_that_transformers_makes(tokenizer: Any, turns: int, open_turn: bool) -> None:
+    messages = CONVERSATION[:turns]
+    told = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_turn)
+    assert render(tokenizer, messages, open_turn) == told
+
+
 def test_only_the_answers_with_their_end_of_turn_are_trained(tokenizer: Any) -> None:
     encoded = encode(tokenizer, Sample.make("a", [(m["role"], m["content"]) for m in CONVERSATION]))
     trained = [label for label in encoded.labels if label != IGNORED]
@@ -95,6 +103,13 @@ def test_poisoned_sample_is_listed_and_the_rest_is_encoded(tokenizer: Any) -> No
 def test_unanswered_last_question_is_not_trained(tokenizer: Any) -> None:
     turns = [("user", "Hi"), ("assistant", "Hello!"), ("user", "And?")]
     assert encode(tokenizer, Sample.make("a", turns)) == encode(tokenizer, Sample.make("a", turns[:2]))
+
+
+def test_template_that_loops_is_an_error_for_people(smollm2: Path) -> None:
+    hostile = loading.load_tokenizer(smollm2)
+    hostile.chat_template = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    with pytest.raises(QwenlabError, match="loops too long"):
+        prompt_ids(hostile, [Message(role="user", content="Hi")])
 
 
 def test_template_that_refuses_says_so(tokenizer: Any, smollm2: Path) -> None:

@@ -17,8 +17,10 @@ from qwenlab.jobs import Job
 from qwenlab.models import catalogue, listing
 from qwenlab.training.estimate import Machine
 from qwenlab.ui import getting, roster, training_model
+from qwenlab.ui.background import Background
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.models_view import models_table
+from qwenlab.ui.page import build_page
 from qwenlab.ui.texts import Translator
 from qwenlab.workspace import Workspace
 
@@ -146,3 +148,16 @@ def test_known_repository_is_chosen_by_its_short_name(lab: Lab) -> None:
     lab.choose(model="Qwen/Qwen3-4B")
     assert training_model._settled(lab) == "qwen3-4b"
     assert catalogue.entry("qwen3-4b") is not None
+
+
+def test_list_is_there_before_anything_was_typed(lab: Lab) -> None:
+    known, chosen, machine = training_model._list(lab, None, Background())
+    assert known[0].model == chosen == catalogue.DEFAULT
+    assert machine.memory_bytes > 0
+
+
+def test_opening_the_list_on_the_page_draws_it(lab: Lab) -> None:
+    page = build_page(lab, "zh")
+    expand = [one for one in page.fns.values() if any(event == "expand" for _, event in one.targets)]
+    drawn = [str(one.fn(*[None] * len(one.inputs))) for one in expand if one.fn is not None]
+    assert any('data-key="use:qwen3-4b"' in one for one in drawn)

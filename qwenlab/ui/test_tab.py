@@ -96,6 +96,9 @@ class _Tab:
                 label=t("test_language"), choices=spoken, value=spoken[0][1], min_width=175, **narrow
             )
             self.limit = gr.Number(label=t("test_limit"), value=0, minimum=0, precision=0, scale=1, min_width=130)
+            self.thinking = gr.Checkbox(
+                label=t("thinking"), info=t("thinking_about"), value=False, visible=False, scale=1, min_width=200
+            )
         with gr.Row():
             self.run = gr.Button(t("test_run"), variant="primary", size="sm", scale=0, min_width=140)
             self.stop = gr.Button(t("compare_stop"), size="sm", scale=0, min_width=100, interactive=False)
@@ -106,8 +109,9 @@ class _Tab:
         t = self.t
         drawn = [self.progress, self.stop, self.chosen, self.overview, self.matrix, self.sending]
         everything = [self.view, *drawn, self.case, self.keeping, self.kept]
+        asked = [self.suite, self.who, self.language, self.limit, self.thinking]
         on_load(self.load, t, None, [*everything, self.who, self.suite])
-        listen(self.run.click, self.start, t, [self.suite, self.who, self.language, self.limit], everything)
+        listen(self.run.click, self.start, t, asked, everything)
         listen(self.stop.click, self.halt, t, self.view, [self.progress, self.stop])
         listen(self.suite.input, self.choose_suite, t, self.suite, None)
         listen(self.chosen.input, self.choose, t, self.chosen, everything)
@@ -117,6 +121,7 @@ class _Tab:
         listen(self.cancel.click, self.leave_it, t, self.view, [self.keeping, self.case])
         components.poll(POLL_SECONDS, self.draw, t, [self.view], drawn)
         who_answers.follow(self.lab, t, self.who)
+        who_answers.offer_thinking(self.lab, t, self.who, self.thinking)
 
     # --- drawing -----------------------------------------------------------------------------------------
 
@@ -153,11 +158,14 @@ class _Tab:
 
     # --- running -----------------------------------------------------------------------------------------
 
-    def start(self, name: str | None, specs: list[str] | None, speaks: str, most: float | None) -> tuple[Any, ...]:
+    def start(
+        self, name: str | None, specs: list[str] | None, speaks: str, most: float | None, thinking: bool | None
+    ) -> tuple[Any, ...]:
         """Run the test."""
         entrants = roster.pick(self.lab, specs or [], self.t)
         limit = int(most) if most else None
-        job = suites.start_test(self.lab, self.t, name or "", entrants, _languages(speaks, entrants), limit)
+        spoken = _languages(speaks, entrants)
+        job = suites.start_test(self.lab, self.t, name or "", entrants, spoken, limit, bool(thinking))
         return self.everything(View(job.folder))
 
     def halt(self, now: View | None) -> tuple[Any, ...]:

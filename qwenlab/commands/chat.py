@@ -9,7 +9,7 @@ from typing import Any
 
 from qwenlab.commands.console import DONE, FAILED, Console
 from qwenlab.commands.models import ensure
-from qwenlab.models import catalogue
+from qwenlab.models import adapter_base, adapters, catalogue
 from qwenlab.models.contestant import Answer, Contestant, Generation, Message
 from qwenlab.workspace import Workspace
 
@@ -34,7 +34,9 @@ def chat(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     from qwenlab.chat.pool import ModelPool
 
     model = chosen.model or default_model()
-    if catalogue.entry(model):
+    if not chosen.model and chosen.adapter:  # a run or a folder knows its base
+        model = str(adapter_base.find(workspace, adapters.find(workspace, chosen.adapter)))
+    elif catalogue.entry(model):
         ensure(workspace, model, console)
     spec = f"{model}+{chosen.adapter}" if chosen.adapter else model
     contestant = contestants.make(workspace, ModelPool(), "chat", spec)

@@ -6,13 +6,13 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qwenlab import files
 from qwenlab.commands.console import BELOW, DONE, FAILED, Console
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import adapters
+from qwenlab.models import adapter_base, adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.workspace import Workspace
 
@@ -23,7 +23,8 @@ CALIBRATION_ROWS = 64
 def add_verbs(verbs: Any) -> None:
     """Add `merge`, `quantize`, `verify` and `serve`."""
     merging = verbs.add_parser("merge", help="merge a run's adapter into its base")
-    merging.add_argument("name", metavar="RUN", help="run id, or RUN/checkpoint-N")
+    merging.add_argument("name", metavar="RUN", help="run id, RUN/checkpoint-N, or an adapter folder")
+    merging.add_argument("--model", default="", help="base of an adapter folder; default: the one that it names")
     merging.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the merged weights")
     merging.add_argument("--title", default="", help="name on the model card")
     merging.set_defaults(run=merge)
@@ -48,7 +49,7 @@ def add_verbs(verbs: Any) -> None:
 
 def merge(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Merge, prove equality, and write the folder."""
-    proof = merge_run(workspace, chosen.name, chosen.output, console, chosen.dtype, chosen.title)
+    proof = merge_run(workspace, chosen.name, chosen.output, console, chosen.dtype, chosen.title, chosen.model)
     words = (
         f"Merged into {chosen.output}: {proof['same_next_token']} of {proof['prompts']} prompts go on alike, "
         f"largest logit difference {proof['max_logit_difference']:.2g}."
@@ -58,23 +59,35 @@ def merge(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
 
 
 def merge_run(
-    workspace: Workspace, name: str, target: Path, console: Console, dtype: str = "float32", title: str = ""
+    workspace: Workspace,
+    name: str,
+    target: Path,
+    console: Console,
+    dtype: str = "float32",
+    title: str = "",
+    model: str = "",
 ) -> dict[str, Any]:
-    """Merge the adapter of a run (or of one of its checkpoints) into `target`; return the proof."""
-    run = runs.find(workspace, name.partition("/")[0])
-    adapter = adapters.find(workspace, name)
+    """Merge the adapter of a run (or of one of its checkpoints), or an adapter folder, into `target`.
+
+    Args:
+        model: the base of an adapter folder; "" for the one that it names.
+
+    Returns:
+        The proof.
+    """
+    if Path(name).expanduser().is_dir():  # an adapter from elsewhere
+        adapter = adapters.find(workspace, name)
+        base = catalogue.locate(workspace, model) if model else adapter_base.find(workspace, adapter)
+        about = {"title": title or adapter.name}
+    else:
+        run = runs.find(workspace, name.partition("/")[0])
+        adapter, base = adapters.find(workspace, name), runs.base_of(run)
+        about = {"title": title or run.id, "run": run.id, "data_sha256": files.sha256(run.folder / "data.json")}
     from qwenlab.export.merge import merge as merge_adapter
 
     console.progress("merging", 0.0)
-    proof = merge_adapter(
-        runs.base_of(run),
-        adapter,
-        target.absolute(),
-        "bfloat16" if dtype == "bfloat16" else "float32",
-        title=title or run.id,
-        run=run.id,
-        data_sha256=files.sha256(run.folder / "data.json"),
-    )
+    form: Literal["float32", "bfloat16"] = "bfloat16" if dtype == "bfloat16" else "float32"
+    proof = merge_adapter(base, adapter, target.absolute(), form, **about)
     console.progress("merging", 1.0)
     return proof
 

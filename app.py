@@ -1,4 +1,4 @@
-"""Starts the page: python app.py [--port 7860] [--listen] [--model M] [--workspace DIR]."""
+"""Starts the page: python app.py [--port 7860] [--listen [--name HOST]] [--model M] [--workspace DIR]."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import socket
 import sys
 from pathlib import Path
 
+from qwenlab import accounts
+from qwenlab.errors import QwenlabError
 from qwenlab.workspace import Workspace
 
 EXTRAS = {
@@ -26,6 +28,9 @@ def main() -> int:
     """Open the port, build the lab, serve until Ctrl+C."""
     options = _options()
     workspace = Workspace(Path(options.workspace).expanduser().resolve()) if options.workspace else Workspace.default()
+    if options.listen and (refusal := _nobody(workspace)):
+        print(refusal, file=sys.stderr)
+        return 2
     try:
         port = _open_port("0.0.0.0" if options.listen else "127.0.0.1", options.port)
     except OSError as error:
@@ -39,13 +44,16 @@ def main() -> int:
 
     from qwenlab.ui.page import Lab, create_app
 
-    app = create_app(Lab(workspace, model=options.model, listen=options.listen))
+    app = create_app(Lab(workspace, model=options.model, listen=options.listen), options.name)
     print(f"Qwenlab is at http://127.0.0.1:{port.getsockname()[1]} (stop it with Ctrl+C)")
     print(f"Workspace: {workspace.root}. Optional extras: {_extras()}")
     if options.listen:
-        print("Warning: anyone who reaches this port can use the lab and change its data.")
+        print("Other computers reach it by this one's address. Passwords cross the network readable, unless a proxy")
+        print("with TLS stands before the lab: see docs/security.md.")
     sys.stdout.flush()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False, proxy_headers=False)
+    )
     server.run(sockets=[port])
     return 0
 
@@ -53,7 +61,10 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Open Qwenlab in the browser.")
     parser.add_argument("--port", type=int, default=7860, help="port to serve on (default: 7860)")
-    parser.add_argument("--listen", action="store_true", help="let other computers reach the page")
+    parser.add_argument("--listen", action="store_true", help="let other computers reach the page; users log in")
+    parser.add_argument(
+        "--name", action="append", default=[], help="with --listen: another name of this lab, such as its proxy's"
+    )
     parser.add_argument(
         "--model",
         default=os.environ.get("QWENLAB_MODEL", ""),
@@ -61,6 +72,15 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--workspace", default="", help="folder for models, data and runs (default: $QWENLAB_HOME)")
     return parser.parse_args()
+
+
+def _nobody(workspace: Workspace) -> str:
+    """Why a lab that others reach cannot start: there is nobody who could log in."""
+    try:
+        known = accounts.read(workspace)
+    except QwenlabError as error:
+        return str(error)
+    return "" if known else "With --listen users have to log in, and there are none yet: qwenlab user add NAME."
 
 
 def _open_port(host: str, port: int) -> socket.socket:

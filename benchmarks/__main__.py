@@ -80,7 +80,29 @@ def data() -> Iterator[Row]:
     yield from rows()
 
 
-ALL = {"start": start_up, "scoring": scoring, "chat": chat, "training": training, "data": data}
+def endpoint() -> Iterator[Row]:
+    """A large suite on an OpenAI-compatible server."""
+    from benchmarks.endpoint import rows
+
+    yield from rows()
+
+
+def export() -> Iterator[Row]:
+    """Merging, GGUF and GPTQ: time, memory, closeness to the 16-bit model, speed of the result."""
+    from benchmarks.export import rows
+
+    yield from rows(TRAINED)
+
+
+ALL = {
+    "start": start_up,
+    "scoring": scoring,
+    "endpoint": endpoint,
+    "chat": chat,
+    "training": training,
+    "data": data,
+    "export": export,
+}
 
 
 def main() -> int:

@@ -232,14 +232,14 @@ def ours(base: Path, samples: list[Sample], folder: Path) -> tuple[list[float], 
     DataSet.new(data, samples).save()
     workspace = Workspace(folder)
     (workspace.models / base.name).symlink_to(base)
-    job = runs.create(workspace, _recipe(base.name, data))
+    job = runs.create(workspace, recipe_of(base.name, data))
     train(job, World())
     times = [event["time"] for event in job.events()[0] if event["event"] == "step"]
     seconds = [after - before for before, after in zip(times, times[1:], strict=False)]
     return [seconds[0], *seconds], adapters.of_run(job.folder)
 
 
-def _recipe(model: str, data: Path, **changes: Any) -> recipes.Recipe:
+def recipe_of(model: str, data: Path, **changes: Any) -> recipes.Recipe:
     values = {
         "model": model,
         "data": str(data),
@@ -309,7 +309,7 @@ def _scale(model: str, folder: Path, number: int) -> dict[str, float]:
     workspace, data = Workspace(folder), folder / "set.train.json"
     write_set(data, number)
     (workspace.models / model).symlink_to(base)
-    recipe = _recipe(model, data, max_length=1024, languages=["en", "zh"], max_steps=0)
+    recipe = recipe_of(model, data, max_length=1024, languages=["en", "zh"], max_steps=0)
     job, tokenizer = runs.create(workspace, recipe), loading.load_tokenizer(base)
     before = psutil.Process().memory_info().rss
 

@@ -1,4 +1,5 @@
-"""Writes what would go stale: docs/cli.md and docs/recipe.md from the program, README's scoreboard from demo runs.
+"""Writes what would go stale: docs/cli.md, docs/recipe.md and the rooms of docs/architecture.md from the program, the
+scoreboard of both READMEs from demo runs.
 
 python docs/generate.py                       all of them
 python docs/generate.py --demo RESULT.json    first keep the JSON that `qwenlab demo --json` printed
@@ -7,6 +8,7 @@ python docs/generate.py --demo RESULT.json    first keep the JSON that `qwenlab 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
 from collections.abc import Callable
@@ -63,33 +65,99 @@ def recipe_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def architecture_page() -> str:
+    """docs/architecture.md with what each room is for, and which rooms it imports."""
+    lines = ["| room | what it is for | imports |", "|---|---|---|"]
+    rooms = [path for path in sorted(PACKAGE.iterdir()) if path.suffix == ".py" or (path / "__init__.py").exists()]
+    for path in rooms:
+        modules = [path] if path.is_file() else sorted(path.rglob("*.py"))
+        about = ast.get_docstring(ast.parse((modules[0]).read_text(encoding="utf-8"))) or ""
+        used = sorted({room for module in modules for room in _imported(module)} - {path.stem, "__version__"})
+        if path.stem != "__init__":
+            lines.append(f"| `{path.name}` | {about.splitlines()[0]} | {', '.join(used) or '-'} |")
+    return _between("architecture.md", "rooms", "\n".join(lines))
+
+
+def _imported(module: Path) -> set[str]:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    named = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            named |= {f"{node.module}.{name.name}" for name in node.names}
+    return {name.split(".")[1] for name in named if name.startswith("qwenlab.")}
+
+
 def readme_page() -> str:
     """README.md with the scoreboards of the kept demo runs between its two marks."""
-    text = (HERE.parent / "README.md").read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    boards = [_scoreboard(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(KEPT.glob("*.json"))]
-    return before + MARKS[0] + "\n" + "\n".join(boards) + MARKS[1] + after
+    return _between("../README.md", "scoreboard", _scoreboards(0))
 
 
-def _scoreboard(demo: dict[str, Any]) -> str:
-    lines = [f"`make demo MODEL={demo['model']}`, {demo['cases']} cases:", ""]
-    lines += ["| | strict JSON | usable as is | fields right | all fields right | tokens/s | size |"]
-    lines += ["|---|---:|---:|---:|---:|---:|---:|"]
+def chinese_readme_page() -> str:
+    """The same in Chinese."""
+    return _between("../README.zh.md", "scoreboard", _scoreboards(1))
+
+
+def _between(file: str, name: str, made: str) -> str:
+    text = (HERE / file).read_text(encoding="utf-8")
+    start, end = f"<!-- {name}: kept by docs/generate.py -->", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(start)
+    return before + start + "\n" + made + "\n" + end + rest.partition(end)[2]
+
+
+def _scoreboards(language: int) -> str:
+    boards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob("*.json"))]
+    return "\n".join(_scoreboard(board, language) for board in boards).rstrip("\n")
+
+
+def _scoreboard(demo: dict[str, Any], language: int) -> str:
+    cases = ("cases", "个用例")[language]
+    lines = [
+        f"`make demo MODEL={demo['model']}`{(', ', '，')[language]}{demo['cases']} {cases}{(':', '：')[language]}",
+        "",
+    ]
+    lines += ["| | " + " | ".join(one[language] for one in COLUMNS) + " |", "|---|---:|---:|---:|---:|---:|---:|"]
     for row in demo["contestants"]:
         rates = [f"{100 * row[measure]:.1f} %" for measure in ("strict", "usable", "field_accuracy", "document_exact")]
-        cells = [row["name"], *rates, f"{row['tokens_per_s']:.0f}", f"{row['bytes'] / 1e6:.0f} MB"]
+        name = CONTESTANTS.get(row["name"], row["name"]) if language else row["name"]
+        cells = [name, *rates, f"{row['tokens_per_s']:.0f}", f"{row['bytes'] / 1e6:.0f} MB"]
         lines.append("| " + " | ".join(cells) + " |")
-    stages = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in demo["seconds"].items() if name != "model")
-    lines += ["", f"Minutes on 2 CPU cores: {stages}. Largest logit difference between adapter and merged model: "]
-    lines[-1] += f"{demo['merge_proof']['max_logit_difference']:.1g} (float32)."
+    times = {name: seconds / 60 for name, seconds in demo["seconds"].items() if name != "model"}
+    largest = f"{demo['merge_proof']['max_logit_difference']:.1g}"
+    if language:
+        stages = "、".join(f"{_stage(name)} {minutes:.1f}" for name, minutes in times.items())
+        lines += ["", f"2 个 CPU 核心上所需分钟：{stages}。适配器与合并模型的 logit 最大差异：{largest}（float32）。"]
+    else:
+        stages = ", ".join(f"{name} {minutes:.1f}" for name, minutes in times.items())
+        lines += ["", f"Minutes on 2 CPU cores: {stages}. Largest logit difference between adapter and merged model: "]
+        lines[-1] += f"{largest} (float32)."
     return "\n".join([*lines, ""])
 
 
+def _stage(name: str) -> str:
+    verb, _, who = name.partition(" ")
+    return " ".join([STAGES[verb], who]) if who == "int4" else STAGES[verb] + CONTESTANTS.get(who, who)
+
+
+COLUMNS = [
+    ("strict JSON", "严格 JSON"),
+    ("usable as is", "可直接使用"),
+    ("fields right", "字段正确"),
+    ("all fields right", "全部字段正确"),
+    ("tokens/s", "词元/秒"),
+    ("size", "大小"),
+]
+CONTESTANTS = {"base": "原模型", "adapter": "适配器", "merged": "合并", "int4": "int4"}
+STAGES = {"train": "训练", "merge": "合并", "quantize": "量化", "test": "测试", "total": "合计"}
 HERE = Path(__file__).parent
 KEPT = HERE / "demo"
-MARKS = ("<!-- scoreboard: kept by docs/generate.py -->", "<!-- end of scoreboard -->")
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "recipe.md": recipe_page, "../README.md": readme_page}
+PACKAGE = HERE.parent / "qwenlab"
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "recipe.md": recipe_page,
+    "architecture.md": architecture_page,
+    "../README.md": readme_page,
+    "../README.zh.md": chinese_readme_page,
+}
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--demo"]:

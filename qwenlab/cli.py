@@ -8,7 +8,23 @@ import sys
 from pathlib import Path
 
 from qwenlab import __version__
-from qwenlab.commands import batch, chat, data, demo, export, models, report, suite, test, train
+from qwenlab.commands import (
+    adapter,
+    batch,
+    chat,
+    data,
+    demo,
+    export,
+    models,
+    prove,
+    report,
+    serve,
+    suite,
+    test,
+    train,
+    user,
+    verify,
+)
 from qwenlab.commands.console import FAILED, Console
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, Outcome
@@ -24,7 +40,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--workspace", type=Path, help="folder of models, runs and results (or QWENLAB_HOME)")
     top.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # how the page follows a verb it started
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for room in (models, data, train, chat, batch, suite, test, report, export, demo):
+    rooms = (models, data, train, chat, batch, suite, test, report, export, adapter, prove, verify, serve, demo, user)
+    for room in rooms:
         room.add_verbs(verbs)
     return top
 
@@ -39,12 +56,14 @@ def main(argv: list[str] | None = None) -> int:
     job = Job(chosen.job) if chosen.job else None
     console = Console(machine=getattr(chosen, "json", False), job=job)
     failure: QwenlabError | None = None
+    ended_by_hand = False
     try:
         with console.alone():
             code: int = chosen.run(chosen, workspace, console)
     except QwenlabError as error:
         failure, code = error, FAILED
     except KeyboardInterrupt:
+        ended_by_hand = True
         failure, code = QwenlabError("Stopped by you.", "What was finished is kept.", zh=STOPPED_ZH), FAILED
     except Exception as error:
         from qwenlab.failures import explain
@@ -57,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     if failure:
         console.error(failure)
     if job:
-        stopped = job.asked_to_stop() and (failure is None or code != FAILED)
+        stopped = job.asked_to_stop() and (ended_by_hand or failure is None)
         state: Outcome = "failed" if failure and not stopped else "stopped" if stopped else "finished"
         job.finish(state, failure)
     return code

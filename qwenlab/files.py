@@ -166,7 +166,7 @@ def read_json(path: Path) -> Any:
         raise QwenlabError(
             f"There is no file {path}.", "Check the path.", zh=(f"没有文件 {path}。", "请检查路径。")
         ) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise QwenlabError(
             f"{path} is not valid JSON: {error}.",
             "Restore it from a copy or delete it.",

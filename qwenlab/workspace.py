@@ -8,7 +8,10 @@ from pathlib import Path
 
 from qwenlab.errors import QwenlabError
 
-SHIPPED = Path(__file__).resolve().parent.parent
+_HERE = Path(__file__).resolve().parent
+INSTALLED = (_HERE / "shipped").is_dir()
+"""Whether this is an installed package, and not a checkout of the project."""
+SHIPPED = _HERE / "shipped" if INSTALLED else _HERE.parent
 """The folder that holds the shipped data/ and eval_suites/."""
 
 
@@ -20,9 +23,10 @@ class Workspace:
 
     @classmethod
     def default(cls) -> Workspace:
-        """$QWENLAB_HOME, or `workspace/` beside the program: one knob relocates everything."""
+        """$QWENLAB_HOME, or `workspace/` in the checkout, or `qwenlab/` in the home folder when installed."""
+        usual = Path.home() / "qwenlab" if INSTALLED else SHIPPED / "workspace"
         home = os.environ.get("QWENLAB_HOME")
-        return cls(Path(home).expanduser().resolve() if home else SHIPPED / "workspace")
+        return cls(Path(home).expanduser().resolve() if home else usual)
 
     @property
     def models(self) -> Path:
@@ -78,6 +82,11 @@ class Workspace:
     def batches(self) -> Path:
         """Lists of messages that contestants answered, one folder each."""
         return self._folder("batches")
+
+    @property
+    def cache(self) -> Path:
+        """Answers that need not be given twice; it may be deleted at any time."""
+        return self._folder("cache")
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name

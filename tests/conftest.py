@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,20 @@ def with_model(workspace: Workspace, smollm2: Path) -> Workspace:
     """The empty workspace with the real small model in it."""
     (workspace.models / SMALL).symlink_to(smollm2, target_is_directory=True)
     return workspace
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for 64 MB."""
+    if os.name == "nt" or os.geteuid():
+        pytest.skip("needs root to make a disk of its own")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    ended = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=False)
+    if ended.returncode:
+        pytest.skip("needs a machine that can mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+from qwenlab.evals import result
 from qwenlab.models.contestant import Answer, Generation, Message
 
 Script = Mapping[str, str | Answer] | Callable[[list[Message]], str | Answer]
@@ -46,12 +49,16 @@ class ScriptedContestant:
         """What a real contestant says about its weights, tokenizer and template."""
         return {"kind": "scripted", "weights": self._weights}
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer in batches, each from its last prompt to its first."""
         self.settings = settings
         given = 0
         for start in range(0, len(prompts), self._batch):
             for index in reversed(range(start, min(start + self._batch, len(prompts)))):
+                if should_stop():
+                    return
                 if self._crash_after is not None and given >= self._crash_after:
                     raise RuntimeError("the contestant crashed")
                 self.asked.append(prompts[index])
@@ -70,3 +77,12 @@ class ScriptedContestant:
         if isinstance(reply, Answer):
             return reply
         return Answer(reply, "stop", prompt_tokens=len(messages), tokens=len(reply), seconds=0.001)
+
+
+def dated(folder: Path, seconds: float) -> Path:
+    """The result folder as if all its answers had come at that time."""
+    for log in folder.glob("*/answers.jsonl"):
+        lines = [{**json.loads(line), "at": seconds} for line in log.read_text(encoding="utf-8").splitlines()]
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        result.write_scores(folder, log.parent.name)
+    return folder

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "qwenlab"
-GROUND = {"conversations", "models", "workspace", "errors", "files", "jobs", "failures"}
+GROUND = {"conversations", "models", "workspace", "accounts", "errors", "files", "jobs", "failures"}
 FEATURES = {"training", "evals", "export", "chat"}
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),

@@ -107,6 +107,14 @@ def unenforced(schema: dict[str, Any]) -> list[tuple[str, str]]:
     return [_in_words(warning) for warning in dict.fromkeys(said)]
 
 
+def for_llama_cpp(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with the same leniency for llama.cpp, which has llguidance inside.
+
+    Without it llama.cpp says nothing where it cannot enforce a keyword, and lets the whole answer go free.
+    """
+    return {**schema, "x-guidance": OPTIONS}
+
+
 def _grammar(schema: dict[str, Any]) -> str:
     from llguidance import LLMatcher
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from qwenlab.chat.endpoint_contestant import EndpointContestant
+from qwenlab.chat.endpoint_contestant import PLAIN, EndpointContestant
+from qwenlab.chat.endpoint_pace import Pace
 from qwenlab.chat.gguf_contestant import GgufContestant
 from qwenlab.chat.local_contestant import LocalContestant
 from qwenlab.chat.pool import ModelPool
@@ -34,7 +35,12 @@ def parse(written: str) -> tuple[str, str]:
 
 
 def make(
-    workspace: Workspace, pool: ModelPool, name: str, spec: str, cancelled: Callable[[], bool] = lambda: False
+    workspace: Workspace,
+    pool: ModelPool,
+    name: str,
+    spec: str,
+    cancelled: Callable[[], bool] = lambda: False,
+    pace: Pace = PLAIN,
 ) -> Contestant:
     """The contestant for a spec.
 
@@ -42,12 +48,13 @@ def make(
         spec: a catalogue model or model folder, optionally `+` a run id or an adapter folder; an adapter folder
             that names its base; a GGUF file or a folder holding one; or the base URL of an OpenAI-compatible endpoint.
         cancelled: asked while weights are loaded; True gives up.
+        pace: how an endpoint is asked.
 
     Raises:
         QwenlabError: when it cannot be had, or loading was cancelled.
     """
     if spec.startswith(("http://", "https://")):
-        return EndpointContestant(name, spec)
+        return EndpointContestant(name, spec, pace)
     model, _, adapter = spec.partition("+")
     if not Path(model).exists() and Path(spec).exists():  # a path with a plus sign in it
         model, adapter = spec, ""

@@ -40,6 +40,17 @@ def refused(url: str, response: Any, with_schema: bool) -> Answer:
             )
         )
     said = f"{status} {words}".strip()
+    if status == 429:
+        return Answer.failed(
+            QwenlabError(
+                f"The endpoint {url} is asked too often ({said}).",
+                "Ask it more slowly: fewer requests at once, or fewer per minute. What was answered is kept.",
+                zh=(
+                    f"对接口 {url} 的请求过于频繁（{said}）。",
+                    "请放慢速度：减少同时请求数或每分钟请求数。已有的回答会保留。",
+                ),
+            )
+        )
     if status in (400, 413, 422) and "context" in words.lower():
         error = QwenlabError(
             f"The conversation does not fit the model of the endpoint {url} ({said}).",
@@ -56,6 +67,20 @@ def refused(url: str, response: Any, with_schema: bool) -> Answer:
             )
         )
     return Answer.failed(_unreadable(url, said))
+
+
+def check_no_password(url: str) -> None:
+    """A URL is written into results and logs.
+
+    Raises:
+        QwenlabError: when it holds a user name or password.
+    """
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise QwenlabError(
+            "The address of the endpoint holds a password, which would be written into the results.",
+            "Leave it out of the address and set QWENLAB_API_KEY.",
+            zh=("接口地址中含有密码，会被写入测试结果。", "请从地址中去掉密码，改为设置 QWENLAB_API_KEY。"),
+        )
 
 
 def broken(url: str, reason: str) -> QwenlabError:
@@ -108,7 +133,9 @@ def _words(response: Any) -> str:
     except ValueError:
         is_page = "html" in response.headers.get("Content-Type", "")
         said = response.reason_phrase if is_page else response.text or response.reason_phrase
-    return " ".join(str(said).split())[:MOST]
+    key = response.request.headers.get("Authorization", "").removeprefix("Bearer ")
+    words = " ".join(str(said).split())
+    return (words.replace(key, "***") if key else words)[:MOST]  # some servers repeat the key they refuse
 
 
 def _first_line(error: Exception) -> str:

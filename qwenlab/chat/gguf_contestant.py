@@ -15,7 +15,7 @@ from typing import Any
 
 from qwenlab.chat.gguf_model import GgufModel
 from qwenlab.models import llama_cpp
-from qwenlab.models.contestant import Answer, Generation, Message
+from qwenlab.models.contestant import Answer, Generation, Message, about_enforced, enforced_name
 from qwenlab.models.resident import LOOK_SECONDS
 
 
@@ -31,34 +31,60 @@ class GgufContestant:
         source: the .gguf file, or the model of it that others share.
         slots: how many prompts decode together.
         threads: CPU threads; the number of physical cores when None.
+        schema: a JSON Schema that every answer is forced into, for `answer`.
 
     Raises:
         QwenlabError: when there is no such file, or llama.cpp cannot load it (at the first answer).
     """
 
-    def __init__(self, name: str, source: Path | GgufModel, slots: int = 8, threads: int | None = None) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        source: Path | GgufModel,
+        slots: int = 8,
+        threads: int | None = None,
+        schema: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = self.free = name
+        self.schema = schema
         self.model = source if isinstance(source, GgufModel) else GgufModel(source, slots, threads)
+
+    def enforced(self, schema: dict[str, Any]) -> GgufContestant:
+        """The same on the same file, with every answer forced into the schema, as far as llama.cpp's grammars go."""
+        made = GgufContestant(enforced_name(self.name), self.model, schema=schema)
+        made.free = self.name
+        return made
+
+    def batches(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
+        """Groups of `slots` prompts in their order."""
+        size = self.model.slots
+        return [list(range(at, min(at + size, len(prompts)))) for at in range(0, len(prompts), size)]
 
     def describe(self) -> dict[str, str]:
         """Kind, path, fingerprints of the file and its template, and the engine."""
         model = self.model
         template = str(model.metadata.get("tokenizer.chat_template", ""))
-        return {
+        about = {
             "kind": "gguf",
             "path": str(model.path),
             "weights": model.fingerprint(),
             "tokenizer": f"in the file, cut as {model.metadata.get('tokenizer.ggml.pre', 'unknown')}",
             "template": hashlib.sha256(template.encode("utf-8")).hexdigest(),
             "engine": f"llama.cpp, xllamacpp {llama_cpp.module().__version__}",
+            "slots": str(model.slots),
         }
+        return about if self.schema is None else about | about_enforced(self.free, self.schema)
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer all prompts, group by group; yield (index, answer) at the end of each group."""
-        tokens = [self.prompt_tokens(prompt, settings.thinking) for prompt in prompts]
-        for start in range(0, len(prompts), self.model.slots):
-            group = range(start, min(start + self.model.slots, len(prompts)))
-            yield from zip(group, self.model.decode([tokens[i] for i in group], settings), strict=True)
+        for group in self.batches(prompts):
+            tokens = [self.prompt_tokens(prompts[at], settings.thinking) for at in group]
+            answers = self.model.decode(tokens, settings, lambda _: should_stop(), self.schema)
+            yield from zip(group, answers, strict=True)
+            if should_stop():
+                return
 
     def stream(
         self,

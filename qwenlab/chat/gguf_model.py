@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab import files
+from qwenlab.chat import constraint
 from qwenlab.errors import QwenlabError
 from qwenlab.models import llama_cpp
 from qwenlab.models.contestant import Answer, Finish, Generation, Message
@@ -221,7 +222,7 @@ def _body(prompts: list[list[int]], settings: Generation, schema: dict[str, Any]
         "stream": True,
         "return_progress": True,  # a chance to stop while a long prompt is read
     }
-    return body if schema is None else body | {"json_schema": schema}
+    return body if schema is None else body | {"json_schema": constraint.for_llama_cpp(schema)}
 
 
 class _Reply:

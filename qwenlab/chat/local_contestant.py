@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from qwenlab import failures
 from qwenlab.chat.decoding import BASE, Row, generate
 from qwenlab.chat.opening import SHORTEST, Opening, can_share, opening_ids
 from qwenlab.models import folder as model_folder
-from qwenlab.models.contestant import Answer, Generation, Message
+from qwenlab.models.contestant import Answer, Generation, Message, about_enforced, enforced_name
 from qwenlab.models.loading import LoadedModel
 from qwenlab.models.rendering import prompt_ids
 
@@ -29,17 +29,28 @@ class LocalContestant:
         name: what the person calls it.
         loaded: the shared base.
         adapter: the adapter's folder, or None for the base alone.
+        schema: a JSON Schema that every answer is forced into, for `answer`.
 
     Raises:
         QwenlabError: when the adapter is broken or belongs to another base.
     """
 
-    def __init__(self, name: str, loaded: LoadedModel, adapter: Path | None = None) -> None:
+    def __init__(
+        self, name: str, loaded: LoadedModel, adapter: Path | None = None, schema: dict[str, Any] | None = None
+    ) -> None:
         self.name = name
         self.loaded = loaded
         self.adapter = adapter
         self.row = loaded.attach(adapter) if adapter else BASE
+        self.schema = schema
+        self.free = name
         self._opening: Opening | None = None
+
+    def enforced(self, schema: dict[str, Any]) -> LocalContestant:
+        """The same on the same weights, with every answer forced into the schema."""
+        made = LocalContestant(enforced_name(self.name), self.loaded, self.adapter, schema)
+        made.free = self.name
+        return made
 
     @property
     def batch(self) -> tuple[int, str]:
@@ -54,26 +65,43 @@ class LocalContestant:
             "model": str(self.loaded.folder),
             "dtype": str(self.loaded.model.dtype).removeprefix("torch."),
             **digests,
+            "ends": ",".join(map(str, self.loaded.ends)),
         }
         if self.adapter:
             trained = model_folder.fingerprints(self.adapter)["weights"]
             about |= {"adapter": str(self.adapter), "adapter_weights": trained}
-        return about
+        return about if self.schema is None else about | about_enforced(self.free, self.schema)
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
+    def batches(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
+        """Which prompts are answered together: those with the same opening, of similar length, longest first."""
+        thinking = False  # it makes all prompts longer alike, which changes no batch
+        return [batch for _, batch in self._planned(prompts, self._encoded(prompts, thinking), thinking)]
+
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer batch by batch; what the prompts of a batch begin with is read once for all batches."""
         encoded = self._encoded(prompts, settings.thinking)
         for start, batch in self._planned(prompts, encoded, settings.thinking):
             if start != (self._opening.ids if self._opening else []):
                 self._opening = Opening(start) if start else None
-            answers = self.decode([encoded[index] for index in batch], settings, self._opening)
+            answers = self.decode([encoded[index] for index in batch], settings, self._opening, should_stop)
             yield from zip(batch, answers, strict=True)
+            if should_stop():
+                return
 
     def decode(
-        self, prompts: Sequence[list[int]], settings: Generation, opening: Opening | None = None
+        self,
+        prompts: Sequence[list[int]],
+        settings: Generation,
+        opening: Opening | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> list[Answer]:
         """Answer one batch of rendered prompts; all begin with `opening`."""
-        return generate(self.loaded, prompts, [self.row] * len(prompts), settings, opening=opening)
+        names = [self.row] * len(prompts)
+        return generate(
+            self.loaded, prompts, names, settings, should_stop=should_stop, schema=self.schema, opening=opening
+        )
 
     def _encoded(self, prompts: Sequence[list[Message]], thinking: bool) -> list[list[int]]:
         return [prompt_ids(self.loaded.tokenizer, messages, thinking) for messages in prompts]
@@ -86,7 +114,7 @@ class LocalContestant:
         They depend on nothing but the prompts, and without some of its batches the rest is planned as before: a run
         that goes on gets the same answers, also where numbers are rounded differently in other batches.
         """
-        shares, heads = len(prompts) > 1 and can_share(self.loaded.model), dict[str, tuple[int, ...]]()
+        shares, heads = can_share(self.loaded.model), dict[str, tuple[int, ...]]()
         plans: dict[tuple[int, ...], list[int]] = {}
         for index, messages in enumerate(prompts):
             start: tuple[int, ...] = ()

@@ -15,6 +15,8 @@ from qwenlab.jobs import Job
 DONE, BELOW, FAILED = 0, 1, 2
 """Exit codes: done; a gate or check failed; could not run."""
 BAR = 24
+SOON = 2.0
+"""Seconds before which nothing is said about the time left."""
 
 
 class Console:
@@ -30,6 +32,7 @@ class Console:
         self.job = job
         self._out = sys.stdout
         self._shown = 0.0
+        self._begun: dict[str, tuple[float, float]] = {}
         self._line = ""
 
     def alone(self) -> AbstractContextManager[object]:
@@ -37,8 +40,13 @@ class Console:
         return contextlib.redirect_stdout(sys.stderr) if self.machine else contextlib.nullcontext()
 
     def progress(self, what: str, fraction: float, **details: Any) -> None:
-        """Show how far `what` is, 0 to 1; at most five times a second."""
+        """Show how far `what` is, 0 to 1; at most five times a second.
+
+        Args:
+            details: more to report; without `seconds_left` the time so far tells what is left.
+        """
         now, ended = time.monotonic(), fraction >= 1
+        details.setdefault("seconds_left", self._left(what, fraction, now))
         if now - self._shown < 0.2 and not ended:
             return
         self._shown = now
@@ -50,6 +58,12 @@ class Console:
         filled = round(BAR * min(1.0, fraction))
         self._draw(f"{what:<28} [{'#' * filled}{'.' * (BAR - filled)}] {fraction:4.0%}{tail}", ended)
 
+    def _left(self, what: str, fraction: float, now: float) -> float | None:
+        begun, first = self._begun.setdefault(what, (now, fraction))
+        if fraction <= first or now - begun < SOON:
+            return None
+        return round((now - begun) * (1 - fraction) / (fraction - first), 1)
+
     def _draw(self, line: str, ended: bool) -> None:
         if sys.stderr.isatty():
             sys.stderr.write("\r" + line.ljust(len(self._line)) + ("\n" if ended else ""))
@@ -57,6 +71,10 @@ class Console:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
         self._line = "" if ended else line
+
+    def asked_to_stop(self) -> bool:
+        """Whether a person asked the job that this verb is to stop."""
+        return self.job is not None and self.job.asked_to_stop()
 
     def say(self, text: str) -> None:
         """A line for people, kept out of machine output."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from qwenlab import files
+from qwenlab.commands import prove as proving
 from qwenlab.commands import test, train
 from qwenlab.commands.chat import default_model
 from qwenlab.commands.console import DONE, Console, clock
@@ -57,11 +58,15 @@ def demo(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     for spec in specs:
         with _timed(f"test {spec[0]}", seconds):
             found = test.run_contestants(workspace, suite, [spec], folder, [job.folder / "data.json"], console)
+    with _timed("compare next tokens", seconds):
+        held_out = proving.held_out(workspace, package.read_manifest(int4), suite, merged, None)
+        closeness = proving.measure_closeness(merged, int4, held_out, console)
     seconds["total"] = round(sum(seconds.values()) - seconds["model"], 1)
+    proofs = [
+        proving.record(workspace, merged, found, specs[:3], None),
+        proving.record(workspace, int4, found, specs, closeness),
+    ]
     rows = [one.row(test.size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
-    table = report.scoreboard(rows, markdown=True)
-    for export in (merged, int4):
-        package.add_scorecard(export, suite.name, table)
     value = {
         "model": model,
         "run": job.id,
@@ -72,7 +77,8 @@ def demo(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
         "merge_proof": proof,
         "seconds": seconds,
         "folder": str(folder),
-        "exports": {"merged": str(merged), "int4": str(int4)},
+        "exports": {"merged": proofs[0]["path"], "int4": proofs[1]["path"]},
+        "proofs": [{key: proof[key] for key in ("passed", "sentence", "closeness")} for proof in proofs],
     }
     files.write_json(folder / "demo.json", value)
     console.result(value, _words(rows, value))
@@ -113,6 +119,7 @@ def _words(rows: list[report.Row], value: dict[str, Any]) -> str:
             f"\n{value['model']} on {value['suite']}, {value['cases']} cases\n",
             report.scoreboard(rows),
             *sentences,
+            *(proof["sentence"]["en"] for proof in value["proofs"]),
             f"Merging: largest logit difference {value['merge_proof']['max_logit_difference']:.2g} in float32.",
             f"Time: {times}",
             f"To deploy: {value['exports']['int4']}",

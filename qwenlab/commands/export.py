@@ -1,27 +1,32 @@
-"""qwenlab merge, quantize, verify and serve: from an adapter to a folder that can be deployed."""
+"""qwenlab merge and quantize: from an adapter to a folder that can be deployed."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
+import json
 from pathlib import Path
 from typing import Any, Literal
 
 from qwenlab import files
-from qwenlab.commands.console import BELOW, DONE, FAILED, Console
+from qwenlab.commands.console import DONE, Console
+from qwenlab.commands.prove import tell
+from qwenlab.commands.stopping import stoppable
+from qwenlab.conversations.dataset import DataSet
 from qwenlab.errors import QwenlabError
+from qwenlab.export import place, sizes
+from qwenlab.export.calibration import DEFAULT, Calibration
 from qwenlab.jobs import Job
 from qwenlab.models import adapter_base, adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.workspace import Workspace
 
-CALIBRATION_ROWS = 64
-"""Training conversations that GPTQ is calibrated on."""
+KNOWN = ("event", "time", "what", "fraction")
+LONG_TAIL = 1_000_000
+"""Characters of a proof's log, whose last line is what it found."""
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add `merge`, `quantize`, `verify` and `serve`."""
+    """Add `merge` and `quantize`."""
     merging = verbs.add_parser("merge", help="merge a run's adapter into its base")
     merging.add_argument("name", metavar="RUN", help="run id, RUN/checkpoint-N, or an adapter folder")
     merging.add_argument("--model", default="", help="base of an adapter folder; default: the one that it names")
@@ -32,24 +37,26 @@ def add_verbs(verbs: Any) -> None:
     quantizing.add_argument("folder", type=Path, metavar="DIR")
     quantizing.add_argument("--format", choices=("gguf", "gptq"), default="gguf")
     quantizing.add_argument("--bits", type=int, choices=(4, 5, 8, 16), default=4)
-    quantizing.add_argument("--data", type=Path, help="train.json to calibrate GPTQ on; default: the run's own")
+    quantizing.add_argument("--data", type=Path, help="train.json to calibrate on; default: the run's own")
+    quantizing.add_argument("--rows", type=int, default=DEFAULT.rows, help="conversations to calibrate on")
+    quantizing.add_argument("--length", type=int, default=DEFAULT.length, help="tokens of each that count")
+    quantizing.add_argument("--seed", type=int, default=DEFAULT.seed, help="another one draws other conversations")
+    quantizing.add_argument("--group-size", type=int, help="weights that share a scale in GPTQ; default: what fits")
     quantizing.set_defaults(run=quantize)
     for one in (merging, quantizing):
         one.add_argument("-o", "--output", type=Path, required=True, help="folder to make")
-    verifying = verbs.add_parser("verify", help="check an export's files and load it in a fresh process")
-    verifying.add_argument("folder", type=Path, metavar="DIR")
-    verifying.set_defaults(run=verify)
-    serving = verbs.add_parser("serve", help="open an OpenAI-compatible endpoint on an export")
-    serving.add_argument("folder", type=Path, metavar="DIR")
-    serving.add_argument("--port", type=int, default=8080)
-    serving.set_defaults(run=serve)
-    for one in (merging, quantizing, verifying, serving):
+    for one in (merging, quantizing):
+        one.add_argument("--suite", help="prove it on this suite at once (see prove)")
+        one.add_argument("--limit", type=int, help="prove it on the first so many cases only")
         one.add_argument("--json", action="store_true", help="print JSON")
 
 
 def merge(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Merge, prove equality, and write the folder."""
-    proof = merge_run(workspace, chosen.name, chosen.output, console, chosen.dtype, chosen.title, chosen.model)
+    with stoppable(console.job):
+        proof = merge_run(workspace, chosen.name, chosen.output, console, chosen.dtype, chosen.title, chosen.model)
+    if chosen.suite:
+        return prove_fresh(workspace, chosen.output, chosen.suite, chosen.limit, console)
     words = (
         f"Merged into {chosen.output}: {proof['same_next_token']} of {proof['prompts']} prompts go on alike, "
         f"largest logit difference {proof['max_logit_difference']:.2g}."
@@ -75,26 +82,51 @@ def merge_run(
     Returns:
         The proof.
     """
+    from qwenlab.export.merge import BESIDE_4_BIT
+    from qwenlab.export.merge import merge as merge_adapter
+
+    note, about = None, dict[str, Any]()
     if Path(name).expanduser().is_dir():  # an adapter from elsewhere
         adapter = adapters.find(workspace, name)
         base = catalogue.locate(workspace, model) if model else adapter_base.find(workspace, adapter)
         about = {"title": title or adapter.name}
     else:
         run = runs.find(workspace, name.partition("/")[0])
-        adapter, base = adapters.find(workspace, name), runs.base_of(run)
-        about = {"title": title or run.id, "run": run.id, "data_sha256": files.sha256(run.folder / "data.json")}
-    from qwenlab.export.merge import merge as merge_adapter
-
-    console.progress("merging", 0.0)
-    form: Literal["float32", "bfloat16"] = "bfloat16" if dtype == "bfloat16" else "float32"
-    proof = merge_adapter(base, adapter, target.absolute(), form, **about)
+        adapter, base, recipe = adapters.find(workspace, name), runs.base_of(run), runs.recipe_of(run)
+        note = BESIDE_4_BIT if recipe.method == "qlora" else None
+        about = {
+            "title": title or run.id,
+            "run": run.id,
+            "trained": name,
+            "data_name": Path(recipe.data).name,
+            "data_samples": len(DataSet.open(run.folder / "data.json").samples),
+            "data_sha256": files.sha256(run.folder / "data.json"),
+            "recipe": recipe.model_dump(mode="json", exclude={"data"}),
+        }
+    place.require_room(_parent(target), sizes.merged_bytes(base, dtype))
+    if note:
+        console.say(note[0])
+    proof = merge_adapter(
+        base,
+        adapter,
+        target.absolute(),
+        "bfloat16" if dtype == "bfloat16" else "float32",
+        lambda what, done: console.progress("merging", 0.9 * done, step=what),  # the proof is still to come
+        note=dict(zip(("en", "zh"), note, strict=True)) if note else {},
+        **about,
+    )
     console.progress("merging", 1.0)
     return proof
 
 
 def quantize(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Quantize and write the folder."""
-    quantize_folder(workspace, chosen.folder, chosen.output, console, chosen.format, chosen.bits, chosen.data)
+    calibration = Calibration(max(1, chosen.rows), max(1, chosen.length), chosen.seed)
+    named = (chosen.format, chosen.bits, chosen.data, calibration, chosen.group_size)
+    with stoppable(console.job):
+        quantize_folder(workspace, chosen.folder, chosen.output, console, *named)
+    if chosen.suite:
+        return prove_fresh(workspace, chosen.output, chosen.suite, chosen.limit, console)
     words = f"Quantized into {chosen.output}. Test it: qwenlab test SUITE --contestant int4={chosen.output}"
     console.result({"path": str(chosen.output), "format": chosen.format, "bits": chosen.bits}, words)
     return DONE
@@ -108,6 +140,8 @@ def quantize_folder(
     form: str = "gguf",
     bits: int = 4,
     data: Path | None = None,
+    calibration: Calibration = DEFAULT,
+    group_size: int | None = None,
 ) -> None:
     """Quantize `source` into `target` as GGUF or GPTQ.
 
@@ -123,12 +157,15 @@ def quantize_folder(
             zh=(f"{source} 不是模型文件夹。", "请指定由 `qwenlab merge` 生成的文件夹。"),
         )
 
+    place.require_room(_parent(target), sizes.quantized_bytes(source, bits))
+
     def show(what: str, done: float) -> None:
         console.progress(f"quantizing {form}", done, step=what)
 
     if form == "gguf":
-        rows = _calibration(workspace, source, data, needed=False) if bits in quantizing.CALIBRATED else []
-        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, rows)
+        wanted = bits in quantizing.CALIBRATED
+        rows = _calibration(workspace, source, data, calibration, needed=False) if wanted else []
+        quantizing.to_gguf(source.absolute(), target.absolute(), bits, show, rows, calibration.length)
         return
     if bits not in (4, 8):
         raise QwenlabError(
@@ -136,14 +173,16 @@ def quantize_folder(
             "Choose 4 or 8.",
             zh=(f"这里的 GPTQ 不支持 {bits} 位。", "请选择 4 或 8。"),
         )
-    rows = _calibration(workspace, source, data)
-    quantizing.to_gptq(source.absolute(), target.absolute(), 4 if bits == 4 else 8, rows, show)
+    rows = _calibration(workspace, source, data, calibration)
+    width: Literal[4, 8] = 4 if bits == 4 else 8
+    quantizing.to_gptq(source.absolute(), target.absolute(), width, rows, show, calibration.length, group_size)
 
 
-def _calibration(workspace: Workspace, source: Path, data: Path | None, needed: bool = True) -> list[str]:
+def _calibration(
+    workspace: Workspace, source: Path, data: Path | None, calibration: Calibration, needed: bool = True
+) -> list[str]:
     """Training conversations rendered as in chat, answers included; none where there are none and none are needed."""
-    from qwenlab.conversations.dataset import DataSet
-    from qwenlab.models import loading, rendering
+    from qwenlab.models import loading
 
     manifest = source / "qwenlab-export.json"
     run = str(files.read_json(manifest).get("run", "")) if manifest.exists() else ""
@@ -161,41 +200,43 @@ def _calibration(workspace: Workspace, source: Path, data: Path | None, needed: 
     if run and (workspace.runs / run).exists():
         speaks = runs.recipe_of(Job(workspace.runs / run)).languages
         samples = [sample for sample in samples if sample.language in speaks]
-    stride = max(1, len(samples) // CALIBRATION_ROWS)  # spread over the whole set
-    return [
-        rendering.render(tokenizer, sample.to_messages(), open_turn=False)
-        for sample in samples[::stride][:CALIBRATION_ROWS]
-    ]
+    return calibration.texts(tokenizer, samples)
 
 
-def verify(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Check sums and completeness, then load the export in a fresh process."""
-    from qwenlab.export import package
-
-    manifest = package.read_manifest(chosen.folder)
-    wrong = package.check_sums(chosen.folder)
-    if wrong:
-        value = {"path": str(chosen.folder), "ok": False, "wrong": wrong}
-        console.result(value, f"{chosen.folder} is damaged: {', '.join(wrong)} differ from SHA256SUMS. Copy it again.")
-        return BELOW
-    loaded = package.prove_loading(chosen.folder.absolute())
-    value = {"path": str(chosen.folder), "ok": True, "kind": manifest["kind"], "wrong": [], **loaded}
-    console.result(value, f"{chosen.folder} is whole and answers: {loaded['answer']!r}")
-    return DONE
+def _parent(target: Path) -> Path:
+    """Where a folder will be made; made itself when it is not there."""
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    return target.absolute().parent
 
 
-def serve(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Serve until Ctrl-C, on 127.0.0.1."""
-    from qwenlab.export import package
+def prove_fresh(workspace: Workspace, folder: Path, suite: str, limit: int | None, console: Console) -> int:
+    """Prove an export in a process and a result folder of its own; returns the exit code.
 
-    kind = package.read_manifest(chosen.folder)["kind"]
-    address = f"http://127.0.0.1:{chosen.port}/v1"
-    if kind == "gguf":
-        from qwenlab.export.gguf_server import serve_gguf
-
-        serve_gguf(chosen.folder / "model.gguf", chosen.port, lambda: console.say(f"Serving on {address}"))
-        return DONE
-    command = ["-m", "transformers.cli.transformers", "serve", str(chosen.folder), "--port", str(chosen.port)]
-    console.say(f"Serving with transformers on {address}")
-    ended = subprocess.run([sys.executable, *command, "--host", "127.0.0.1"], check=False)
-    return DONE if ended.returncode == 0 else FAILED
+    Raises:
+        QwenlabError: when the proof could not be done, with its reason.
+    """
+    job = Job(files.new_folder(workspace.results, f"proof-{folder.name}"))
+    few = ["--limit", str(limit)] if limit else []
+    words = ["prove", str(folder.absolute()), "--suite", suite, *few, "--json"]
+    job.start("test", ["qwenlab", "--workspace", str(workspace.root), "--job", str(job.folder), *words])
+    try:
+        with stoppable(console.job):
+            for event in job.follow():
+                if event.get("event") == "progress":
+                    details = {key: value for key, value in event.items() if key not in KNOWN}
+                    console.progress(event["what"], event["fraction"], **details)
+    except KeyboardInterrupt:
+        job.kill()
+        job.finish("stopped")
+        raise
+    ended = job.outcome() or {}
+    if ended.get("state") != "finished":
+        raise QwenlabError(
+            f"The proof of {folder.name} failed: {ended.get('reason') or 'it ended without a word.'}",
+            ended.get("remedy") or "Prove it again.",
+            zh=(
+                f"验证 {folder.name} 失败：{ended.get('reason_zh') or '进程突然消失。'}",
+                ended.get("remedy_zh") or "请重新验证。",
+            ),
+        )
+    return tell(json.loads(job.log_tail(LONG_TAIL).strip().splitlines()[-1]), console)

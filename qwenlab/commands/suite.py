@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab.commands.console import BELOW, DONE, Console
+from qwenlab.conversations import attached
 from qwenlab.conversations.document import Document
 from qwenlab.evals import suite_draft
 from qwenlab.evals.suite import find_suite
@@ -50,7 +51,7 @@ def new(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> i
     """Make a suite; its cases leave the data set, whose earlier version is kept."""
     document = Document.open(chosen.data, workspace)
     try:
-        schema = None if chosen.infer_schema else document.dataset.attached_schema()
+        schema = None if chosen.infer_schema else attached.schema_of(document.dataset.path)
         made = suite_draft.draft(chosen.name, document.samples, document.facts, chosen.hold_out, chosen.seed, schema)
         lines = _words(made)
         told: dict[str, Any] = {"name": made.name, "cases": len(made.held), "left": made.left}

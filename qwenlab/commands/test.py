@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab import files
+from qwenlab.commands import test_running
 from qwenlab.commands.console import BELOW, DONE, FAILED, Console
 from qwenlab.commands.models import ensure
 from qwenlab.conversations.dataset import DataSet
@@ -15,7 +16,9 @@ from qwenlab.errors import QwenlabError
 from qwenlab.evals import answers, asked_gates, cost, gates, leaks, report, reports, runner, selection
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.findings import Findings, gather
+from qwenlab.evals.remarks import remarks
 from qwenlab.evals.result import ContestantResult, Result
+from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Suite, find_suite, load_suite
 from qwenlab.models import catalogue
 from qwenlab.models import folder as model_folder
@@ -66,6 +69,7 @@ def add_verbs(verbs: Any) -> None:
         help="also write a report, by its ending: .html, .md, .csv, .xml (JUnit) or .json; several times",
     )
     testing.add_argument("-o", "--output", type=Path, help="result folder; naming an old one goes on with it")
+    test_running.add_flags(testing)
     testing.set_defaults(run=test)
     scoring = verbs.add_parser("score", help="score saved answers without a model")
     scoring.add_argument("suite", help="a suite's name, folder or file")
@@ -79,6 +83,7 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     """Ask every contestant every case, print the scoreboard and the verdicts."""
     suite = load_suite(find_suite(workspace, chosen.suite)).only(chosen.language, chosen.tag, chosen.limit)
     suite = suite.with_thinking() if chosen.thinking else suite
+    suite = test_running.repeated(suite, chosen)
     specs = parse_specs(chosen.contestants)
     asked = _gates(chosen, [name for name, _ in specs])
     for path in chosen.reports:
@@ -89,8 +94,10 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     folder = chosen.output or (console.job.folder if console.job else files.new_folder(workspace.results, suite.name))
     trained = [*chosen.trained_on, *training_data(workspace, [spec for _, spec in specs])]
     deciding = selection.used(suite, runs_of(workspace, [spec for _, spec in specs]))
-    found = run_contestants(workspace, suite, specs, folder, trained, console, deciding)
-    rows = [one.row(size_of(workspace, dict(specs)[one.name])) for one in found.contestants]
+    running = test_running.Running.of(chosen, workspace)
+    running.preflight(suite, console)
+    found = run_contestants(workspace, suite, specs, folder, trained, console, deciding, running)
+    rows = [one.row(_size(workspace, dict(specs), one)) for one in found.contestants]
     lines = [report.scoreboard(rows), *(sentence(verdict, "en") for verdict in found.verdicts())]
     for one in found.contestants:
         counted = [score for score in one.scores if score.case_id not in found.leaked]
@@ -100,6 +107,9 @@ def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
             f"Kept out of these figures: {len(found.leaked)} cases that are also in the training data, or used to "
             "choose the checkpoint."
         )
+    lines += remarks(found, "en")
+    if any(one.cached for one in found.contestants):
+        lines.append("--fresh asks every case anew.")
     asked_gates.remember(folder, asked)
     findings = gather(found, results=workspace.results)
     lines += [gates.sentence(gate, "en") for gate in findings.gates]
@@ -120,12 +130,16 @@ def _gates(chosen: argparse.Namespace, names: Sequence[str]) -> list[asked_gates
 
 
 def _exit_code(findings: Findings, asked: Collection[str], console: Console) -> int:
-    """Could not run when a contestant was not asked every case or gave no answer at all; else what the gates say."""
+    """Could not run when a contestant was not asked every case, gave no answer at all, or none that could be judged;
+    else what the gates say."""
     contestants = [one for one in findings.result.contestants if one.name in asked]
     silent = [one for one in contestants if one.complete and one.summary.n and one.summary.errors == one.summary.n]
     for one in silent:
         console.say(f"Error: {one.name} gave no answer to any case. {first_error(one)}")
-    if silent or len(contestants) < len(asked) or not all(one.complete for one in contestants):
+    mute = [one for one in contestants if one.complete and one.summary.unjudged and not one.summary.n]
+    for one in mute:
+        console.say(f"Error: no answer of {one.name} could be judged. {remarks(findings.result, 'en')[0]}")
+    if silent or mute or len(contestants) < len(asked) or not all(one.complete for one in contestants):
         return FAILED
     missed = [gate for gate in findings.gates if not gate.passed]
     if console.machine:
@@ -154,12 +168,14 @@ def run_contestants(
     trained_on: Sequence[Path],
     console: Console,
     deciding: Collection[str] = (),
+    running: test_running.Running = test_running.PLAIN,
 ) -> Result:
     """Run each contestant in turn into one result folder; a base stays loaded while its adapters answer.
 
     Args:
         trained_on: data sets to look for the cases in.
         deciding: ids of cases that chose a contestant's checkpoint; like those they are kept out of the headline.
+        running: how endpoints are asked, where known answers are, and whether the schema is enforced as well.
 
     Raises:
         QwenlabError: when a contestant cannot be loaded.
@@ -181,12 +197,14 @@ def run_contestants(
         if base != last_base:
             pool.unload()  # one base in memory at a time
         last_base = base
-        contestant = contestants.make(workspace, pool, name, spec)
+        contestant = contestants.make(workspace, pool, name, spec, pace=running.pace)
+        asked = running.ways(suite, contestant)
         try:
-            result = runner.run(suite, [contestant], folder, _shown(console, at, len(specs)), stop, leaked)
+            result = runner.run(suite, asked, folder, _shown(console, at, len(specs)), stop, leaked, running.cache)
         finally:
-            contestant.close()
-        del contestant  # its base must be free before the next one loads
+            for one in asked:
+                one.close()
+        del contestant, asked, one  # its base must be free before the next one loads
         if stop():
             break
     pool.unload()
@@ -205,11 +223,12 @@ def _shown(console: Console, at: int, contestants: int) -> Callable[[runner.Prog
     def show(progress: runner.Progress) -> None:
         console.progress(
             f"testing {progress.contestant}",
-            (at + progress.done / max(1, progress.total)) / contestants,
+            (at + (progress.index + progress.done / max(1, progress.total)) / progress.contestants) / contestants,
             seconds_left=progress.seconds_left,
             contestant=progress.contestant,
             done=progress.done,
             total=progress.total,
+            cached=progress.cached,
         )
 
     return show
@@ -252,6 +271,12 @@ def _run_holding(workspace: Workspace, path: Path) -> str:
     return there.relative_to(home).parts[0] if home in there.parents else ""
 
 
+def _size(workspace: Workspace, specs: dict[str, str], one: ContestantResult) -> int | None:
+    """What a contestant of a result takes on disk; None where this call does not name it."""
+    spec = specs.get(one.enforced_for or one.name)
+    return None if spec is None else size_of(workspace, spec)
+
+
 def size_of(workspace: Workspace, spec: str) -> int | None:
     """What a contestant takes on disk, in bytes; None for an endpoint."""
     from qwenlab.models import adapters
@@ -273,11 +298,19 @@ def score(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     scores = answers.score_answers_file(suite, chosen.answers)
     summary = report.summarize(scores)
     cases = [one.to_json() for one in scores]
-    lines = [f"{one.case_id}: {'passed' if one.passed else 'failed'} ({one.rung or 'text'})" for one in scores]
+    lines = [f"{one.case_id}: {_state(one)}" for one in scores]
     lines += ["", report.scoreboard([report.Row(chosen.answers.stem, summary)])]
     lines.append(cost.sentence(chosen.answers.stem, cost.costs(scores), "en"))
-    judged = gates.gates(summary, suite.thresholds, chosen.answers.stem)
+    judged = gates.gates(summary, suite, chosen.answers.stem)
     lines += [gates.sentence(gate, "en") for gate in judged]
     value = {"suite": suite.name, "summary": summary.to_json(), "gates": [gate.to_json() for gate in judged]}
     console.result({**value, "cases": cases}, "\n".join(lines))
+    if summary.unjudged and not summary.n:
+        return FAILED
     return DONE if all(gate.passed for gate in judged) else BELOW
+
+
+def _state(score: CaseScore) -> str:
+    if score.unjudged:
+        return f"could not be judged: {score.unjudged.en}"
+    return f"{'passed' if score.passed else 'failed'} ({score.rung or 'text'})"

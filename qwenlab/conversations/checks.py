@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
-from qwenlab.conversations import near, personal, strict_json, words
+from qwenlab.conversations import attached, near, personal, strict_json, words
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.conversations.facts import Facts, Finding
 from qwenlab.conversations.overlap import Questions
@@ -115,8 +115,7 @@ def check(
         DataError: when the attached schema cannot be used.
     """
     facts = [Facts(sample) for sample in dataset.samples]
-    wanted = schema if schema is not None else dataset.attached_schema()
-    compiled = compile_schema(wanted, dataset) if wanted is not None else None
+    compiled = compile_schema(schema, dataset) if schema is not None else attached_check(dataset)
     check_facts(dataset.samples, facts, compiled, plain_text(dataset.settings()), progress, extras)
     return problems(facts)
 
@@ -170,6 +169,12 @@ def compile_schema(schema: Mapping[str, Any], dataset: DataSet) -> SchemaCheck:
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise words.DataError("schema_unusable", path="", why=first, sidecar=f"{dataset.name}.lab.json") from error
+
+
+def attached_check(dataset: DataSet) -> SchemaCheck | None:
+    """The compiled schema that the settings of `dataset` name, or None. Raises DataError when it is wrong."""
+    schema = attached.schema_of(dataset.path)
+    return compile_schema(schema, dataset) if schema is not None else None
 
 
 def plain_text(settings: Mapping[str, Any]) -> Callable[[str], bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 import tempfile
 import threading
@@ -182,28 +181,6 @@ class DataSet:
         """The lab's settings for this data set, from NAME.lab.json beside it; empty when there are none."""
         return settings_of(self.path)
 
-    def attached_schema(self) -> dict[str, Any] | None:
-        """The JSON Schema that assistant turns must satisfy, or None.
-
-        Raises:
-            DataError: when the settings name a file that is missing or is no JSON object.
-        """
-        settings = self.settings()
-        named = settings.get("schema")
-        if not named:
-            return None
-        beside = sidecar(self.path)
-        path = (beside.parent / str(named)).resolve()
-        try:
-            schema = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DataError("schema_unusable", path=path, why="missing", sidecar=beside.name) from error
-        except (OSError, ValueError) as error:
-            raise DataError("schema_unusable", path=path, why=error, sidecar=beside.name) from error
-        if not isinstance(schema, dict):
-            raise DataError("schema_unusable", path=path, why="not an object", sidecar=beside.name)
-        return schema
-
 
 def sidecar(path: Path) -> Path:
     """NAME.lab.json beside NAME.train.json: what the lab keeps apart from the exported file."""
@@ -229,12 +206,16 @@ def copy_sidecar(source: Path, target: Path) -> None:
         return
     settings = files.read_json(found)
     if isinstance(settings, dict) and settings.get("schema"):
-        schema = (found.parent / str(settings["schema"])).resolve()
-        try:
-            settings["schema"] = Path(os.path.relpath(schema, target.parent.resolve())).as_posix()
-        except ValueError:  # another drive, on Windows
-            settings["schema"] = schema.as_posix()
+        settings["schema"] = relative(found.parent / str(settings["schema"]), target.parent)
     write_settings(target, settings)
+
+
+def relative(file: Path, folder: Path) -> str:
+    """The path of a file as seen from a folder, so that both can be moved together."""
+    try:
+        return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive, on Windows
+        return file.resolve().as_posix()
 
 
 def keep_version(path: Path, unless: str = "", of: Path | None = None) -> Path | None:

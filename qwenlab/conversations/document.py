@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab import files
-from qwenlab.conversations import checks, journal, labels
-from qwenlab.conversations.checks import Problem, compile_schema, plain_text
+from qwenlab.conversations import attached, checks, journal, labels
+from qwenlab.conversations.checks import Problem, attached_check, plain_text
 from qwenlab.conversations.dataset import DataSet, editable, free_path, keep_base, keep_version, sweep
 from qwenlab.conversations.facts import Facts, searchable
 from qwenlab.conversations.history import inverse
@@ -61,8 +61,7 @@ class Document:
         self._tags: tuple[Any, list[str]] = (None, [])
         self._deleted: tuple[Any, list[tuple[int, Sample]]] = (None, [])
         self._journal = Journal(workspace, dataset.path)
-        schema = dataset.attached_schema()
-        self.schema: SchemaCheck | None = compile_schema(schema, dataset) if schema is not None else None
+        self.schema = attached_check(dataset)
         self._plain = plain_text(dataset.settings())
         self._history, self.orphan = recover(dataset, self.facts, self._journal)
         if len(self.samples) <= CHECKED_AT_ONCE:
@@ -332,6 +331,28 @@ class Document:
     def schema_for(self, sample_id: str) -> SchemaCheck | None:
         """The schema that this sample's answers must satisfy; None when it answers in plain text."""
         return None if self._plain(sample_id) else self.schema
+
+    def satisfy(self, file: Path | None) -> None:
+        """Judge the answers by the schema in this file, or of this suite, from now on; None: by none.
+
+        Raises:
+            DataError: when it holds no usable schema; the one before stays then.
+        """
+        with self.lock:
+            self._own()
+            before = attached.schema_file(self.dataset.path)
+            attached.name_schema(self.dataset.path, file)
+            try:
+                self.schema = attached_check(self.dataset)
+            except DataError:
+                attached.name_schema(self.dataset.path, before)
+                raise
+            for known in self.facts:
+                known.findings = None
+            self.checked = False
+            self.revision += 1
+            if len(self.samples) <= CHECKED_AT_ONCE:
+                self.check()
 
     def check(self, progress: Callable[[int, int], None] | None = None, extras: checks.Extras | None = None) -> None:
         """Check every sample and the set as a whole; edits may go on meanwhile."""

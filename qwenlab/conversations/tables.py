@@ -43,6 +43,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 ROWS, TURNS = ("prompt", "answer"), ("role", "text")
 """The columns without which a row is no sample, or no turn of one."""
 CELL_LIMIT, ROW_LIMIT, UNPACKED_LIMIT = 32_767, 1_048_576, 2 * 2**30
+PACKED_LIMIT, PACKED_FREE = 250, 50 * 2**20
+"""A file that unpacks to so many times its size, beyond what is free, was made to fill the memory."""
+CELLS_LIMIT = 50_000_000
+"""Cells of a sheet, empty ones too: one far-away cell makes its row 16,384 wide."""
 BROKEN_LIMIT = 1000
 SHOWN_ROWS = 3
 HEADER_WITHIN = 10
@@ -210,8 +214,9 @@ def _excel_table(path: Path, sheet: str | None) -> Table:
     openpyxl = _openpyxl()
     try:
         with zipfile.ZipFile(path) as packed:
-            if sum(part.file_size for part in packed.infolist()) > UNPACKED_LIMIT:
-                raise ValueError("it unpacks to more than 2 GB")
+            unpacked = sum(part.file_size for part in packed.infolist())
+            if unpacked > min(UNPACKED_LIMIT, PACKED_FREE + PACKED_LIMIT * path.stat().st_size):
+                raise ValueError(f"it unpacks to {unpacked / 1e6:,.0f} MB")
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except Exception as error:  # a damaged zip or XML raises many kinds
         raise DataError("import_excel_broken", name=path.name, why=error) from error
@@ -244,8 +249,15 @@ def _likely(sheets: Sequence[Any]) -> Any:
 
 def _excel_rows(sheet: Any) -> Iterator[tuple[int, list[str]]]:
     sheet.reset_dimensions()  # some programs write a wrong size, and rows beyond it would be lost
+    cells = 0
     for number, row in enumerate(sheet.iter_rows(), 1):
-        yield number, ["" if cell.value is None else shown(cell.value, cell.number_format) for cell in row]
+        cells += len(row)
+        if cells > CELLS_LIMIT:
+            raise ValueError(f"it has more than {CELLS_LIMIT:,} cells")
+        values = ["" if cell.value is None else shown(cell.value, cell.number_format) for cell in row]
+        while values and not values[-1]:
+            values.pop()
+        yield number, values
 
 
 def shown(value: Any, form: str = "General") -> str:

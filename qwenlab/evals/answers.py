@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,11 +18,22 @@ from qwenlab.models.contestant import Answer, Finish
 
 @dataclass(frozen=True)
 class Answered:
-    """One line of answers.jsonl: the case, its raw answer, and the wall seconds since the answer before it."""
+    """One line of answers.jsonl.
+
+    Attributes:
+        case: its id. answer: as it came.
+        wall: seconds since the answer before it; 0 for one from the cache.
+        repeat: which answer to this case it is, from 0.
+        cached: whether it was given in an earlier test, by the same weights to the same messages.
+        at: when it came, seconds since the epoch; 0 in logs of older versions.
+    """
 
     case: str
     answer: Answer
     wall: float = 0.0
+    repeat: int = 0
+    cached: bool = False
+    at: float = 0.0
 
     @property
     def final(self) -> bool:
@@ -48,6 +59,9 @@ class AnswerLog:
             "error": item.answer.error,
             "error_zh": item.answer.error_zh,
             "wall": round(item.wall, 6),
+            **({"repeat": item.repeat} if item.repeat else {}),
+            **({"cached": True} if item.cached else {}),
+            **({"at": round(item.at, 3)} if item.at else {}),
         }
         try:
             content = json.dumps(line, ensure_ascii=False).encode("utf-8")
@@ -80,30 +94,35 @@ class AnswerLog:
         Raises:
             QwenlabError: naming the line, when a complete one cannot be read.
         """
+        return list(self.lines())
+
+    def lines(self) -> Iterator[Answered]:
+        """The same one by one: a log may be larger than memory."""
         try:
-            complete = self.path.read_bytes().rpartition(b"\n")[0]
+            file = self.path.open("rb")
         except FileNotFoundError:
-            return []
-        found = []
-        for number, line in enumerate(complete.split(b"\n"), 1):
-            if not line:
-                continue
-            try:
-                item = json.loads(line)
-                wall = item.pop("wall", 0.0)
-                found.append(Answered(item.pop("case"), Answer(**item), wall))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                place = line_of(self.path, number)
-                raise QwenlabError(
-                    f"{place.en} cannot be read.",
-                    "Delete that line; its case is then asked again.",
-                    zh=(f"{place.zh}无法读取。", "请删除这一行，对应的用例会重新提问。"),
-                ) from error
-        return found
+            return
+        with file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n") and line != b"\n":  # what a crash left unfinished is no line
+                    yield self._read(line, number)
+
+    def _read(self, line: bytes, number: int) -> Answered:
+        try:
+            item = json.loads(line)
+            own = {key: item.pop(key) for key in ("wall", "repeat", "cached", "at") if key in item}
+            return Answered(item.pop("case"), Answer(**item), **own)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            place = line_of(self.path, number)
+            raise QwenlabError(
+                f"{place.en} cannot be read.",
+                "Delete that line; its case is then asked again.",
+                zh=(f"{place.zh}无法读取。", "请删除这一行，对应的用例会重新提问。"),
+            ) from error
 
     def latest(self) -> dict[str, Answered]:
         """Case id -> its last line."""
-        return {item.case: item for item in self.read()}
+        return {item.case: item for item in self.lines()}
 
 
 def score_answers(suite: Suite, answers: Iterable[Answered]) -> list[CaseScore]:

@@ -10,14 +10,12 @@ from typing import get_args
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.evals.compare import PassMeasure
 from qwenlab.evals.report import MEASURES
-from qwenlab.evals.suite_model import Thresholds
+from qwenlab.evals.suite_model import PairedMeasure, Suite
 
 ASKED = "gates.json"
 """In a result folder: the gates that were asked of it beside the suite's own thresholds."""
-PAIRED: tuple[str, ...] = (*get_args(PassMeasure), "field_accuracy")
-"""Measures by which a contestant can be held against the first."""
+PAIRED: tuple[str, ...] = get_args(PairedMeasure)
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,11 @@ def _fraction(text: str | None, written: str, example: str, what: tuple[str, str
     return value
 
 
-def of_suite(thresholds: Thresholds) -> list[Asked]:
-    """The suite's own thresholds, which judge the last contestant."""
-    return [Asked(measure, least=least) for measure, least in thresholds.model_dump(exclude_none=True).items()]
+def of_suite(suite: Suite) -> list[Asked]:
+    """The suite's own gates, which judge the last contestant."""
+    least = suite.thresholds.model_dump(exclude_none=True).items()
+    found = [Asked(measure, least=wanted) for measure, wanted in least]
+    return found + [Asked(measure, margin=margin) for measure, margin in suite.not_worse.items()]
 
 
 def resolve(written: Sequence[Asked], names: Sequence[str]) -> list[Asked]:

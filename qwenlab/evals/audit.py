@@ -85,7 +85,8 @@ def _audit_id(case: Case, seen: set[str], file: str) -> None:
 
 def _audit_thresholds(suite: Suite, file: str) -> None:
     for measure in ("strict", "schema_valid"):
-        if getattr(suite.thresholds, measure) is not None and not any(map(suite.as_json, suite.cases)):
+        asked = getattr(suite.thresholds, measure) is not None or measure in suite.not_worse
+        if asked and not any(map(suite.as_json, suite.cases)):
             raise QwenlabError(
                 f'{file}: the threshold "{measure}" is about JSON, and no case expects JSON.',
                 'Use "passed" or "usable".',

@@ -165,23 +165,30 @@ def run(
         try:
             with opened(name, spec) as contestant:
                 asked = [questions[number - 1].messages(plan.system) for number in left]
-                for item in _answers(contestant, asked, left, plan.settings):
+                for item in _answers(contestant, asked, left, plan.settings, should_stop):
                     log.append(item)
                     fresh += 1
                     spent = (time.monotonic() - began) / fresh
                     progress(Progress(done + fresh, total, name, spent * (total - done - fresh)))
-                    if should_stop():
-                        return
+            if should_stop():
+                return
         except QwenlabError as error:
             for number in left[fresh:]:
                 log.append(Answered(str(number), Answer.failed(error)))
 
 
-def _answers(contestant: Contestant, asked: list[Any], numbers: list[int], settings: Generation) -> Iterator[Answered]:
-    answers = contestant.answer(asked, settings)
+def _answers(
+    contestant: Contestant,
+    asked: list[Any],
+    numbers: list[int],
+    settings: Generation,
+    should_stop: Callable[[], bool],
+) -> Iterator[Answered]:
+    answers = contestant.answer(asked, settings, should_stop)
     try:
         for index, answer in answers:
-            yield Answered(str(numbers[index]), answer)
+            if answer.finish != "stopped":
+                yield Answered(str(numbers[index]), answer)
     finally:
         close = getattr(answers, "close", None)
         if close is not None:

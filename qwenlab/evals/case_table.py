@@ -17,12 +17,16 @@ from qwenlab.evals.suite_model import Case
 
 COLUMNS = (
     "case", "contestant", "language", "tags", "group", "leaked", "question", "expected", "answer", "finish", "passed",
-    "usable", "rung", "schema_valid", "field_accuracy", "all_fields_right", "error", "why", "tokens", "seconds",
+    "usable", "rung", "schema_valid", "field_accuracy", "all_fields_right", "error", "unjudged", "why", "tokens",
+    "seconds", "cached", "answers", "answers_passed", "agreement",
 )  # fmt: skip
 
 
 def rows(findings: Findings) -> Iterator[dict[str, Any]]:
-    """One row per case and contestant, in the order of the suite; `why` in the language of the findings."""
+    """One row per case and contestant, in the order of the suite; `why` in the language of the findings.
+
+    Of a case that was asked several times it is the first answer, with how many of all of them pass.
+    """
     for case in findings.result.suite.cases:
         for contestant in findings.contestants:
             yield _row(findings, case, contestant, findings.scores[contestant.name][case.id])
@@ -31,6 +35,7 @@ def rows(findings: Findings) -> Iterator[dict[str, Any]]:
 def _row(findings: Findings, case: Case, contestant: ContestantResult, score: CaseScore) -> dict[str, Any]:
     answered = contestant.answers.get(case.id)
     answer = answered.answer if answered else None
+    repeats = contestant.repeats.cases[case.id] if contestant.repeats else None
     return {
         "case": case.id,
         "contestant": contestant.name,
@@ -49,9 +54,14 @@ def _row(findings: Findings, case: Case, contestant: ContestantResult, score: Ca
         "field_accuracy": round(score.field_accuracy, 6),
         "all_fields_right": score.document_exact,
         "error": score.errored,
+        "unjudged": score.unjudged is not None,
         "why": why(score, answered, findings.language),
         "tokens": answer.tokens if answer else 0,
         "seconds": round(answered.wall, 3) if answered else 0.0,
+        "cached": answered.cached if answered else False,
+        "answers": repeats.n if repeats else 1,
+        "answers_passed": repeats.passed if repeats else int(score.passed),
+        "agreement": repeats.agreement if repeats else None,
     }
 
 

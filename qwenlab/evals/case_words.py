@@ -18,7 +18,7 @@ def why(score: CaseScore, answered: Answered | None, language: Language) -> list
         answered: the raw answer, for what an error said; None for a case without one.
     """
     reasons = of_form(score, answered, language)
-    if not score.passed and not score.errored and score.rung not in (None, "strict"):
+    if not score.passed and not score.errored and not score.unjudged and score.rung not in (None, "strict"):
         reasons.insert(0, _sentence(describe_rung(score.rung, language), language))
     if score.parsed and not score.passed:
         reasons += [_at(one.pointer, explain(one, language), language) for one in score.fields if not one.ok]
@@ -35,6 +35,8 @@ def of_form(score: CaseScore, answered: Answered | None, language: Language) -> 
     reasons = [
         _sentence(describe_flag(flag, language), language) for flag in score.flags if flag not in _NAMED_ELSEWHERE
     ]
+    if score.unjudged:
+        reasons.append(getattr(score.unjudged, language))
     # A wrong value is explained as one: that the schema refuses it too adds nothing.
     wrong = {one.pointer for one in score.fields if not one.ok}
     reasons += [

@@ -10,9 +10,8 @@ from typing import Any, Literal
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import paired_tests
 from qwenlab.evals.scoring import CaseScore
+from qwenlab.evals.suite_model import PairedMeasure
 from qwenlab.evals.words import Language, measure_name
-
-PassMeasure = Literal["passed", "usable", "document_exact", "strict", "schema_valid"]
 
 FEWEST = paired_tests.FEWEST
 
@@ -24,11 +23,12 @@ class Verdict:
     Attributes:
         measure: what was compared: a pass/fail measure, or "field_accuracy".
         code: better, worse, or cannot_tell.
-        n: pairs of answers. fixed, broken: cases that got better, and worse.
+        n: cases. fixed, broken: cases that got better, and worse; of repeated answers, on average.
         difference: mean of (name - base), -1..1. low, high: its 95 % bootstrap interval, groups kept together.
         p: of the exact paired test for pass/fail; None for field accuracy, where the interval decides.
         cases_needed: about how many more cases would tell a difference of this size; None when there is none
             to tell, or it is told already.
+        repeats: answers to each case.
     """
 
     base: str
@@ -43,41 +43,27 @@ class Verdict:
     high: float
     p: float | None = None
     cases_needed: int | None = None
+    repeats: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the English sentence."""
         return {**vars(self), "sentence": sentence(self, "en")}
 
 
+Rounds = Sequence[Sequence[CaseScore]]
+"""Scores of the first answer to every case, of the second, and so on."""
+
+
 def compare_passes(
     base: Sequence[CaseScore],
     other: Sequence[CaseScore],
     names: tuple[str, str] = ("base", "tuned"),
-    measure: PassMeasure = "passed",
+    measure: PairedMeasure = "passed",
     groups: Mapping[str, str] | None = None,
     leaked: Collection[str] = (),
 ) -> Verdict:
-    """Compare pass/fail in pairs: exact McNemar, generalized to groups of cases that share a template.
-
-    Args:
-        names: of base and other, for the sentence. groups: case id -> group. leaked: case ids left out.
-
-    Raises:
-        QwenlabError: when the two did not answer the same cases.
-    """
-    pairs = _pairs(base, other, leaked)
-    differences = {case: int(_holds(right, measure)) - int(_holds(left, measure)) for case, left, right in pairs}
-    grouped = _grouped(differences, groups or {})
-    p = paired_tests.sign_flip([int(sum(group)) for group in grouped])
-    fixed = sum(value > 0 for value in differences.values())
-    broken = sum(value < 0 for value in differences.values())
-    n = len(differences)
-    sure = p < paired_tests.ALPHA and fixed != broken
-    code: Literal["better", "worse", "cannot_tell"] = "cannot_tell"
-    if sure:
-        code = "better" if fixed > broken else "worse"
-    needed = None if sure or n == 0 else paired_tests.pairs_needed(grouped)
-    return _verdict(names, measure, code, grouped, fixed, broken, p, needed)
+    """Compare pass/fail of one answer to each case (see `compare_rounds`)."""
+    return compare_rounds([base], [other], names, measure, groups, leaked)
 
 
 def compare_fields(
@@ -87,45 +73,71 @@ def compare_fields(
     groups: Mapping[str, str] | None = None,
     leaked: Collection[str] = (),
 ) -> Verdict:
-    """Compare field accuracy in pairs: the paired bootstrap interval of the mean difference decides.
+    """Compare field accuracy of one answer to each case (see `compare_rounds`)."""
+    return compare_rounds([base], [other], names, "field_accuracy", groups, leaked)
+
+
+def compare_rounds(
+    base: Rounds,
+    other: Rounds,
+    names: tuple[str, str],
+    measure: PairedMeasure = "passed",
+    groups: Mapping[str, str] | None = None,
+    leaked: Collection[str] = (),
+) -> Verdict:
+    """Compare two contestants in pairs, their first answers to each case with each other, their second ones, and so on.
+
+    However often it was asked, a case is one piece of evidence, and cases that share a template are one together.
+    Pass/fail is judged by an exact McNemar test, generalized to such groups; of field accuracy the paired bootstrap
+    interval of the mean difference decides. What could not be judged is left out, and rounds that only one has.
+
+    Args:
+        names: of base and other, for the sentence. groups: case id -> group. leaked: case ids left out.
 
     Raises:
         QwenlabError: when the two did not answer the same cases.
     """
-    pairs = _pairs(base, other, leaked)
-    differences = {case: right.field_accuracy - left.field_accuracy for case, left, right in pairs}
-    grouped = _grouped(differences, groups or {})
-    fixed = sum(value > 0 for value in differences.values())
-    broken = sum(value < 0 for value in differences.values())
+    found: dict[str, list[float]] = {}
+    rounds = min(len(base), len(other))
+    for left, right in zip(base[:rounds], other[:rounds], strict=True):
+        for case, before, after in _pairs(left, right, leaked):
+            found.setdefault(case, []).append(_worth(after, measure) - _worth(before, measure))
+    means = {case: math.fsum(values) / len(values) for case, values in found.items()}
+    grouped = _grouped(means, groups or {})
     low, high = paired_tests.bootstrap_mean(grouped) if grouped else (0.0, 0.0)
+    difference = math.fsum(means.values()) / len(means) if means else 0.0
+    p: float | None = None
+    if measure == "field_accuracy":
+        sure = sum(any(group) for group in grouped) >= FEWEST and (low > 0 or high < 0)
+        needed = None if sure else paired_tests.means_needed(grouped)
+    else:
+        sums = _grouped({case: math.fsum(values) for case, values in found.items()}, groups or {})
+        p = paired_tests.sign_flip([round(math.fsum(group)) for group in sums])
+        sure = p < paired_tests.ALPHA and difference != 0
+        needed = None if sure or not means else paired_tests.pairs_needed(grouped)
     code: Literal["better", "worse", "cannot_tell"] = "cannot_tell"
-    if sum(any(group) for group in grouped) >= FEWEST and (low > 0 or high < 0):
-        code = "better" if low > 0 else "worse"
-    needed = None if code != "cannot_tell" else paired_tests.means_needed(grouped)
-    return _verdict(names, "field_accuracy", code, grouped, fixed, broken, None, needed)
+    if sure:
+        code = "better" if difference > 0 else "worse"
+    return Verdict(
+        *names,
+        measure=measure,
+        code=code,
+        n=len(means),
+        fixed=sum(value > 0 for value in means.values()),
+        broken=sum(value < 0 for value in means.values()),
+        difference=difference,
+        low=low,
+        high=high,
+        p=p,
+        cases_needed=None if needed is None else max(1, needed - len(means)),
+        repeats=max(1, rounds),
+    )
 
 
-def _verdict(
-    names: tuple[str, str],
-    measure: str,
-    code: Literal["better", "worse", "cannot_tell"],
-    grouped: list[list[float]],
-    fixed: int,
-    broken: int,
-    p: float | None,
-    needed: int | None,
-) -> Verdict:
-    values = [value for group in grouped for value in group]
-    low, high = paired_tests.bootstrap_mean(grouped) if grouped else (0.0, 0.0)
-    difference = math.fsum(values) / len(values) if values else 0.0
-    more = None if needed is None else max(1, needed - len(values))
-    return Verdict(names[0], names[1], measure, code, len(values), fixed, broken, difference, low, high, p, more)
-
-
-def _holds(score: CaseScore, measure: PassMeasure) -> bool:
+def _worth(score: CaseScore, measure: PairedMeasure) -> float:
     if measure == "strict":
-        return score.rung == "strict" and not score.errored
-    return bool(getattr(score, measure))
+        return float(score.rung == "strict" and not score.errored)
+    return float(getattr(score, measure))
 
 
 def _pairs(
@@ -143,7 +155,8 @@ def _pairs(
                 "请先让两者都答完整个测试集。",
             ),
         )
-    return [(case, score, right[case]) for case, score in left.items() if case not in leaked]
+    pairs = [(case, score, right[case]) for case, score in left.items() if case not in leaked]
+    return [pair for pair in pairs if not pair[1].unjudged and not pair[2].unjudged]
 
 
 def _grouped(differences: Mapping[str, float], groups: Mapping[str, str]) -> list[list[float]]:
@@ -158,17 +171,16 @@ def _grouped(differences: Mapping[str, float], groups: Mapping[str, str]) -> lis
 
 _SENTENCE: dict[str, dict[Language, str]] = {
     "better": {
-        "en": "{name} is better than {base} ({measure}): {fixed} fixed, {broken} broken of {n}; sure{p}.",
-        "zh": "{name} 优于 {base}（{measure}）：{n} 例中改好 {fixed} 例，改坏 {broken} 例；可以确定{p}。",
+        "en": "{name} is better than {base} ({measure}): {up}, {down} of {cases}; sure{p}.",
+        "zh": "{name} 优于 {base}（{measure}）：{cases}中{up}，{down}；可以确定{p}。",
     },
     "worse": {
-        "en": "{name} is worse than {base} ({measure}): {broken} broken, {fixed} fixed of {n}; sure{p}.",
-        "zh": "{name} 不如 {base}（{measure}）：{n} 例中改坏 {broken} 例，改好 {fixed} 例；可以确定{p}。",
+        "en": "{name} is worse than {base} ({measure}): {down}, {up} of {cases}; sure{p}.",
+        "zh": "{name} 不如 {base}（{measure}）：{cases}中{down}，{up}；可以确定{p}。",
     },
     "cannot_tell": {
-        "en": "Cannot tell whether {name} is better than {base} ({measure}): {fixed} fixed, {broken} broken of "
-        "{n}{p}{more}.",
-        "zh": "无法判断 {name} 是否优于 {base}（{measure}）：{n} 例中改好 {fixed} 例，改坏 {broken} 例{p}{more}。",
+        "en": "Cannot tell whether {name} is better than {base} ({measure}): {up}, {down} of {cases}{p}{more}.",
+        "zh": "无法判断 {name} 是否优于 {base}（{measure}）：{cases}中{up}，{down}{p}{more}。",
     },
 }
 
@@ -186,16 +198,23 @@ def sentence(verdict: Verdict, language: Language) -> str:
         more = f"; about {count} more cases would" if english else f"；再有大约 {count} 例才能判断"
     elif verdict.code == "cannot_tell" and verdict.n:
         more = "; no difference was seen" if english else "；没有看到差别"
-    return _SENTENCE[verdict.code][language].format(
-        name=verdict.name,
-        base=verdict.base,
-        measure=measure_name(verdict.measure, language),
-        fixed=verdict.fixed,
-        broken=verdict.broken,
-        n=verdict.n,
-        p=p,
-        more=more,
+    measure = measure_name(verdict.measure, language)
+    template = _SENTENCE[verdict.code][language]
+    return template.format(
+        name=verdict.name, base=verdict.base, measure=measure, p=p, more=more, **_counts(verdict, language)
     )
+
+
+def _counts(verdict: Verdict, language: Language) -> dict[str, str]:
+    """How many cases changed, of how many; of those asked several times, on average over their answers."""
+    up, down, n, repeats = verdict.fixed, verdict.broken, verdict.n, verdict.repeats
+    if language == "en":
+        if repeats == 1:
+            return {"up": f"{up} fixed", "down": f"{down} broken", "cases": str(n)}
+        return {"up": f"{up} better", "down": f"{down} worse", "cases": f"{n}, each asked {repeats} times"}
+    if repeats == 1:
+        return {"up": f"改好 {up} 例", "down": f"改坏 {down} 例", "cases": f"{n} 例"}
+    return {"up": f"变好 {up} 例", "down": f"变差 {down} 例", "cases": f"{n} 例（每例回答 {repeats} 次）"}
 
 
 _MEANING: dict[str, dict[Language, str]] = {

@@ -42,7 +42,7 @@ class Costs:
 
 def costs(scores: Iterable[CaseScore]) -> Costs:
     """Add up what errors cost, over the cases that count (see `report.summarize` for those that do not)."""
-    found = list(scores)
+    found = [score for score in scores if not score.unjudged]
     usable = [score for score in found if score.usable]
     critical: Counter[str] = Counter()
     for score in usable:

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from qwenlab.evals import gates, history, slices, steps
 from qwenlab.evals.compare import Verdict
 from qwenlab.evals.gates import AnyGate
 from qwenlab.evals.history import History
-from qwenlab.evals.result import ANSWERS, SUITE, ContestantResult, Result
+from qwenlab.evals.result import ContestantResult, Result
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.slices import SliceRate
 from qwenlab.evals.steps import Step
 from qwenlab.evals.words import Language
 
-Change = Literal["broken", "fixed", "failed", "passed"]
-CHANGES: tuple[Change, ...] = ("broken", "fixed", "failed", "passed")
+Change = Literal["broken", "fixed", "failed", "unjudged", "passed"]
+CHANGES: tuple[Change, ...] = get_args(Change)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Findings:
     """A result and what is to be said of it, in one language.
 
     Attributes:
-        time: of the last answer, seconds since the epoch.
+        time: of the last answer, seconds since the epoch; 0 without one.
         history: of its suite, up to this result; None where this is the first.
     """
 
@@ -39,8 +39,8 @@ class Findings:
 
     @cached_property
     def contestants(self) -> list[ContestantResult]:
-        """Those that were asked every case; what the others reached cannot be compared."""
-        return [one for one in self.result.contestants if one.complete]
+        """Those that were asked every case and answered freely; what the others reached cannot be compared."""
+        return [one for one in self.result.contestants if one.complete and not one.enforced_for]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
@@ -69,17 +69,20 @@ class Findings:
 
     @cached_property
     def changes(self) -> dict[str, Change]:
-        """Case id -> how the last contestant does against the first; alone, whether it passes."""
+        """Case id -> how the last contestant does against the first; alone, whether it passes.
+
+        Asked several times, a case passes where every answer does.
+        """
         if not self.contestants:
             return {}
-        first, last = self.scores[self.contestants[0].name], self.scores[self.contestants[-1].name]
-        names: dict[tuple[bool, bool], Change] = {
+        first, last = self.contestants[0].right, self.contestants[-1].right
+        names: dict[tuple[bool | None, bool | None], Change] = {
             (True, False): "broken",
             (False, True): "fixed",
             (False, False): "failed",
             (True, True): "passed",
         }
-        return {case.id: names[first[case.id].passed, last[case.id].passed] for case in self.result.suite.cases}
+        return {case.id: names.get((first[case.id], last[case.id]), "unjudged") for case in self.result.suite.cases}
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -97,7 +100,8 @@ def gather(result: Result, language: Language | None = None, results: Path | Non
     """
     past = history.until(history.read_history(results, result.suite.name), result.folder) if results else None
     known = past if past and len(past.results) > 1 else None
-    return Findings(result, language or suite_language(result), _time(result.folder), known)
+    time = max((one.time for one in result.contestants), default=0.0)
+    return Findings(result, language or suite_language(result), time, known)
 
 
 def suite_language(result: Result) -> Language:
@@ -107,11 +111,6 @@ def suite_language(result: Result) -> Language:
         return "zh" if named == "zh" else "en"
     spoken = Counter(case.language for case in result.suite.cases)
     return "zh" if spoken["zh"] > spoken["en"] else "en"
-
-
-def _time(folder: Path) -> float:
-    times = [path.stat().st_mtime for path in folder.glob(f"*/{ANSWERS}")]
-    return max(times) if times else (folder / SUITE).stat().st_mtime
 
 
 def surely_worse(found: Sequence[SliceRate], language: Language) -> list[str]:

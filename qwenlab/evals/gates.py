@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenlab.evals.asked_gates import Asked, of_suite, remembered
-from qwenlab.evals.compare import FEWEST, PassMeasure, Verdict, compare_fields, compare_passes
+from qwenlab.evals.compare import FEWEST, Verdict
 from qwenlab.evals.rates import Z95, Rate
 from qwenlab.evals.report import Summary
 from qwenlab.evals.result import Result
-from qwenlab.evals.suite_model import Thresholds
+from qwenlab.evals.suite_model import PairedMeasure, Suite
 from qwenlab.evals.words import Language, measure_name
 
 MEANS = ("field_accuracy", "field_accuracy_parsed")
@@ -140,20 +140,20 @@ AnyGate = Gate | NoLoss
 # --- judging ---------------------------------------------------------------------------------------------
 
 
-def gates(summary: Summary, thresholds: Thresholds, name: str = "") -> list[Gate]:
-    """The suite's thresholds, each with what one contestant reached."""
-    return [_reached(one, summary, name) for one in of_suite(thresholds)]
+def gates(summary: Summary, suite: Suite, name: str = "") -> list[Gate]:
+    """The suite's thresholds, each with what one contestant reached; alone, it is held against nobody."""
+    return [_reached(one, summary, name) for one in of_suite(suite) if one.least is not None]
 
 
 def judge(result: Result) -> list[AnyGate]:
-    """The suite's thresholds for the last contestant, and in their place or beside them what was asked of this result.
+    """The suite's own gates for the last contestant, and in their place or beside them what was asked of this result.
 
     Gates of a contestant that was not asked every case are left out: they cannot be judged yet.
     """
     if not result.contestants:
         return []
-    first, last = result.contestants[0], result.contestants[-1].name
-    own = [replace(one, contestant=last) for one in of_suite(result.suite.thresholds)]
+    first, last = result.contestants[0], result.judged.name
+    own = [replace(one, contestant=last) for one in of_suite(result.suite)]
     asked = {(one.contestant, one.measure, one.least is None): one for one in (*own, *remembered(result.folder))}
     complete = {one.name: one for one in result.contestants if one.complete}
     found: list[AnyGate] = []
@@ -164,21 +164,13 @@ def judge(result: Result) -> list[AnyGate]:
         if one.least is not None:
             found.append(_reached(one, contestant.summary, contestant.name))
         elif first.complete and contestant.name != first.name:
-            found.append(NoLoss(_verdict(one.measure, result, contestant.name), one.margin))
+            measure: PairedMeasure = one.measure  # type: ignore[assignment]  # `asked_gates` let no other through
+            found.append(NoLoss(result.verdict(first, contestant, measure), one.margin))
     return found
 
 
 def _reached(asked: Asked, summary: Summary, name: str) -> Gate:
     return Gate(name, asked.measure, asked.least or 0.0, summary.rates.get(asked.measure), summary.errors)
-
-
-def _verdict(measure: str, result: Result, name: str) -> Verdict:
-    first, other = result.contestants[0], result.contestant(name)
-    names, groups, leaked = (first.name, name), result.suite.groups, result.leaked
-    if measure == "field_accuracy":
-        return compare_fields(first.scores, other.scores, names, groups, leaked)
-    passes: PassMeasure = measure  # type: ignore[assignment]  # `_parts` let no other through
-    return compare_passes(first.scores, other.scores, names, passes, groups, leaked)
 
 
 # --- in words --------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.evals import result
-from qwenlab.evals.compare import Verdict, compare_fields, compare_passes
+from qwenlab.evals.compare import Verdict, compare_rounds
 from qwenlab.evals.rates import Rate
 from qwenlab.evals.report import percent
 from qwenlab.evals.words import Language, measure_name
@@ -58,7 +58,7 @@ class Past:
     Attributes:
         folder: of the result. time: of its last answer, seconds since the epoch.
         parts: part of the suite -> fingerprint of it. changed: the parts that differ from the result before.
-        points: one per contestant that was asked every case.
+        points: one per contestant that was asked every case and answered freely.
     """
 
     folder: Path
@@ -175,8 +175,12 @@ def _points(summaries: tuple[tuple[Path, int], ...]) -> tuple[tuple[Point, ...],
     points, times = [], [0.0]
     for path, _ in sorted(summaries, key=lambda item: _order(item[0])):
         try:
-            points.append(_point(files.read_json(path)))
-            times.append((path.parent / result.ANSWERS).stat().st_mtime)
+            about = files.read_json(path)
+            if about["describe"].get("enforced_for"):
+                continue
+            points.append(_point(about))
+            known = about.get("time") or (path.parent / result.ANSWERS).stat().st_mtime  # older results do not say
+            times.append(float(known))
         except (QwenlabError, OSError, KeyError, TypeError, ValueError):
             continue  # one broken folder must not hide all others
     return tuple(points), max(times)
@@ -245,12 +249,9 @@ def since_last(history: History) -> list[Verdict]:
 def _compared(before: Past, after: Past, name: str) -> list[Verdict]:
     left, right = result.load_result(before.folder), result.load_result(after.folder)
     names = (f"{name} ({moment(before.time)})", f"{name} ({moment(after.time)})")
-    pair = (left.contestant(name).scores, right.contestant(name).scores, names)
     leaked = left.leaked | right.leaked
-    found = [compare_passes(*pair, groups=right.suite.groups, leaked=leaked)]
-    if right.suite.is_json:
-        found.append(compare_fields(*pair, groups=right.suite.groups, leaked=leaked))
-    return found
+    rounds = (left.contestant(name).rounds, right.contestant(name).rounds)
+    return [compare_rounds(*rounds, names, measure, right.suite.groups, leaked) for measure in right.compared]
 
 
 # --- in words --------------------------------------------------------------------------------------------

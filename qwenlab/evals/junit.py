@@ -42,8 +42,8 @@ def _suite(findings: Findings, contestant: ContestantResult, at: int) -> Xml.Ele
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(findings.time)),
             "hostname": "localhost",
             "tests": str(len(contestant.scores)),
-            "failures": str(sum(not score.passed and not score.errored for score in counted)),
-            "errors": str(sum(score.errored for score in counted)),
+            "failures": str(sum(not (score.passed or score.errored or score.unjudged) for score in counted)),
+            "errors": str(sum(score.errored or score.unjudged is not None for score in counted)),
             "skipped": str(len(contestant.scores) - len(counted)),
             "time": f"{contestant.seconds:.3f}",
         },
@@ -52,6 +52,10 @@ def _suite(findings: Findings, contestant: ContestantResult, at: int) -> Xml.Ele
     for name, found in contestant.summary.rates.items():
         if found is not None:
             Xml.SubElement(properties, "property", {"name": name, "value": f"{found.value:.6f}"})
+    if contestant.repeats is not None:
+        for name, value in contestant.repeats.to_json().items():
+            if isinstance(value, int | float):
+                Xml.SubElement(properties, "property", {"name": f"repeats_{name}", "value": f"{value:g}"})
     Xml.SubElement(properties, "property", {"name": "suite_fingerprint", "value": result.suite.fingerprint()})
     for score in contestant.scores:
         suite.append(_case(score, contestant, f"{package}.{_token(contestant.name)}", findings))
@@ -69,8 +73,8 @@ def _case(score: CaseScore, contestant: ContestantResult, classname: str, findin
         Xml.SubElement(case, "skipped", {"message": _LEAKED[language]})
     elif not score.passed:
         reasons = why(score, answered, language)
-        kind = "error" if score.errored else "failure"
-        about = {"type": kind if score.errored else _kind(score), "message": _legal(" ".join(reasons))}
+        kind = "error" if score.errored or score.unjudged else "failure"
+        about = {"type": kind if kind == "error" else _kind(score), "message": _legal(" ".join(reasons))}
         text = answered.answer.text if answered else ""
         Xml.SubElement(case, kind, about).text = _legal("\n".join([*reasons, "", text]).strip())
     return case

@@ -33,6 +33,7 @@ class Summary:
             field_accuracy_parsed over those that could be read.
         rungs: rung -> cases, errors left out. by_field: pointer -> share of right values, list items pooled.
         flags: flag -> cases.
+        unjudged: cases whose judging failed; they are in none of the n.
     """
 
     n: int
@@ -43,6 +44,7 @@ class Summary:
     rungs: dict[str, int]
     by_field: dict[str, Rate]
     flags: dict[str, int] = field(default_factory=dict)
+    unjudged: int = 0
 
     def value(self, measure: str) -> float | None:
         """The rate of a measure as a fraction of 1."""
@@ -63,13 +65,15 @@ class Summary:
             "rungs": self.rungs,
             "by_field": {name: {"value": found.value, "n": found.n} for name, found in self.by_field.items()},
             "flags": self.flags,
+            **({"unjudged": self.unjudged} if self.unjudged else {}),
         }
 
 
 def summarize(scores: Iterable[CaseScore], leaked: Collection[str] = ()) -> Summary:
     """Summarize the scores of one contestant; cases in `leaked` are kept out of every rate."""
     everything = list(scores)
-    counted = [score for score in everything if score.case_id not in leaked]
+    unjudged = [score for score in everything if score.unjudged]
+    counted = [score for score in everything if score.case_id not in leaked and not score.unjudged]
     apart = [score for score in everything if score.case_id in leaked]
     is_json = any(score.rung is not None for score in everything)
     rates = {
@@ -92,6 +96,7 @@ def summarize(scores: Iterable[CaseScore], leaked: Collection[str] = ()) -> Summ
         rungs={rung: rungs[rung] for rung in RUNGS} if is_json else {},
         by_field=_by_field(counted),
         flags=dict(sorted(flags.items())),
+        unjudged=len(unjudged),
     )
 
 

@@ -21,8 +21,8 @@ MOST_CASES = 2_000
 """Cases in the page, the changed ones first; beyond that a browser would choke, and the CSV has all."""
 OPENED = 5
 """Broken cases that stand open: the first thing to look at."""
-SIGNS = {"broken": "▼", "fixed": "▲", "failed": "✗", "passed": "✓"}
-KINDS = {"broken": "bad", "fixed": "ok", "failed": "quiet", "passed": "quiet"}
+SIGNS = {"broken": "▼", "fixed": "▲", "failed": "✗", "unjudged": "?", "passed": "✓"}
+KINDS = {"broken": "bad", "fixed": "ok", "failed": "quiet", "unjudged": "warn", "passed": "quiet"}
 
 
 def section(findings: Findings) -> str:
@@ -75,7 +75,7 @@ def _case(case: Case, kind: str, findings: Findings, opened: bool) -> str:
     scores = [findings.scores[who.name][case.id] for who in findings.contestants]
     name = _kind_name(kind, language, len(scores) == 1)
     sign, colour = SIGNS.get(kind, "⚑"), KINDS.get(kind, "warn")
-    marks = "".join(_mark(who, score) for who, score in zip(findings.contestants, scores, strict=True))
+    marks = "".join(_mark(who, score, case) for who, score in zip(findings.contestants, scores, strict=True))
     preview = escape(" ".join(case.question.split())[:200])
     tags = f'<p class="tags">{escape(" · ".join(case.tags))}</p>' if case.tags else ""
     content = _texts(case, findings) if scores[0].rung is None else _values(case, scores, findings)
@@ -88,8 +88,9 @@ def _case(case: Case, kind: str, findings: Findings, opened: bool) -> str:
     )
 
 
-def _mark(who: ContestantResult, score: CaseScore) -> str:
-    sign, kind = ("✓", "ok") if score.passed else ("!", "bad") if score.errored else ("✗", "bad")
+def _mark(who: ContestantResult, score: CaseScore, case: Case) -> str:
+    right = who.right[case.id]
+    sign, kind = ("?", "warn") if right is None else ("✓", "ok") if right else ("!" if score.errored else "✗", "bad")
     return f'<span class="{kind}" title="{escape(who.name)}">{sign}</span>'
 
 
@@ -167,6 +168,9 @@ def _notes(case: Case, scores: Sequence[CaseScore], findings: Findings) -> str:
     language, found = findings.language, ""
     for who, score in zip(findings.contestants, scores, strict=True):
         shown = of_form(score, who.answers.get(case.id), language)
+        if who.repeats is not None:
+            known = who.repeats.cases[case.id]
+            shown.append(say("repeats", language, passed=known.passed, n=known.n))
         if shown:
             found += f"<li><b>{escape(who.name)}</b> {escape(' '.join(shown))}</li>"
     return f'<ul class="notes">{found}</ul>' if found else ""
@@ -178,5 +182,6 @@ def _raw(case: Case, findings: Findings) -> str:
         answered = who.answers.get(case.id)
         text = answered.answer.text if answered else ""
         inside = escape(text) if text else f'<span class="quiet">{escape(say("no_words", language))}</span>'
-        found += f'<h4>{escape(who.name)}</h4><pre dir="auto">{inside}</pre>'
+        cached = f" <small>{escape(say('cached', language))}</small>" if answered and answered.cached else ""
+        found += f'<h4>{escape(who.name)}{cached}</h4><pre dir="auto">{inside}</pre>'
     return f'<details class="raw"><summary>{escape(say("raw", language))}</summary>{found}</details>'

@@ -9,6 +9,7 @@ from qwenlab.evals.case_words import why
 from qwenlab.evals.compare import sentence
 from qwenlab.evals.findings import Findings, surely_worse
 from qwenlab.evals.history import moment
+from qwenlab.evals.remarks import remarks
 from qwenlab.evals.report import scoreboard
 from qwenlab.evals.report_words import counted, say
 
@@ -29,6 +30,7 @@ def to_markdown(findings: Findings) -> str:
         say("gates", language),
         [f"{'✓' if one.passed else '✗'} {gates.sentence(one, language)}" for one in findings.gates],
     )
+    lines += _bullets(say("remarks", language), remarks(result, language))
     lines += _bullets(say("slices", language), surely_worse(findings.slices, language))
     lines += _bullets(say("history", language), [sentence(one, language) for one in findings.since_last])
     for change in ("broken", "fixed"):

@@ -17,6 +17,7 @@ from qwenlab.evals.history import History, changed_words, moment
 from qwenlab.evals.json_ladder import RUNGS
 from qwenlab.evals.plots import history_legend, history_plot, parts_bar, rate_bar
 from qwenlab.evals.rates import Rate
+from qwenlab.evals.remarks import remarks
 from qwenlab.evals.report_words import counted, say
 from qwenlab.evals.result import ContestantResult
 from qwenlab.evals.steps import Step
@@ -38,8 +39,8 @@ def to_html(findings: Findings) -> str:
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     name = findings.result.suite.name
     sections = (
-        _scoreboard(findings), _compared(findings), _steps(findings), _fields(findings), _rungs(findings),
-        _slices(findings), _history(findings), report_cases.section(findings), _method(findings),
+        _scoreboard(findings), _compared(findings), _remarks(findings), _steps(findings), _fields(findings),
+        _rungs(findings), _slices(findings), _history(findings), report_cases.section(findings), _method(findings),
     )  # fmt: skip
     return (
         f'<!doctype html>\n<html lang="{findings.language}">\n<head>\n<meta charset="utf-8">\n'
@@ -187,6 +188,11 @@ def _compared(findings: Findings) -> str:
         )
         parts += _section(say("gates", language), "", f'<ul class="said">{items}</ul>')
     return parts
+
+
+def _remarks(findings: Findings) -> str:
+    items = "".join(f"<li>{escape(one)}</li>" for one in remarks(findings.result, findings.language))
+    return _section(say("remarks", findings.language), "", f"<ul>{items}</ul>") if items else ""
 
 
 def _said(kind: str, sign: str, word: str, words: str) -> str:

@@ -54,6 +54,7 @@ TEXTS: dict[str, Words] = {
     "gates": Words("Thresholds", "门槛"),
     "met": Words("met", "达到"),
     "missed": Words("missed", "未达到"),
+    "remarks": Words("How the answers came about", "回答是怎样得来的"),
     "steps": Words("From base to the delivered model", "从基础模型到交付的模型"),
     "steps_about": Words(
         "base: the model before training. adapter: what training adds to it. merged: both in one. int4: made small.",
@@ -108,6 +109,7 @@ TEXTS: dict[str, Words] = {
     "fixed": Words("fixed", "改好"),
     "failed": Words("wrong", "错误"),
     "failed_both": Words("still wrong", "仍然错误"),
+    "unjudged": Words("could not be judged", "无法评判"),
     "passed": Words("right", "正确"),
     "leaked_case": Words("in the training data", "训练数据中有"),
     "broken_title": Words(
@@ -127,6 +129,8 @@ TEXTS: dict[str, Words] = {
     "field_missing": Words("missing", "缺少"),
     "field_unexpected": Words("not asked for", "多出的字段"),
     "unreadable": Words("not readable", "无法读取"),
+    "repeats": Words("{passed} of {n} answers pass.", "{n} 个回答中通过 {passed} 个。"),
+    "cached": Words("known from an earlier test", "取自以前的测试"),
     "raw": Words("Answers as they were written", "原始回答"),
     "no_words": Words("(no text)", "（没有文字）"),
     "said_system": Words("Instructions to the model", "给模型的指令"),

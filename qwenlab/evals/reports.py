@@ -11,6 +11,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.evals import case_table
 from qwenlab.evals.findings import Findings
 from qwenlab.evals.junit import to_junit
+from qwenlab.evals.remarks import remarks
 from qwenlab.evals.report_markdown import to_markdown
 from qwenlab.evals.report_page import to_html
 
@@ -89,6 +90,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
             {"before": step.before, "after": step.after, "broken": list(step.broken), "fixed": list(step.fixed)}
             for step in findings.steps
         ],
+        "remarks": remarks(findings.result, findings.language),
         "history": findings.history.to_json()["results"] if findings.history else [],
         "cases": list(case_table.rows(findings)),
     }

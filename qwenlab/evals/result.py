@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import repeats
 from qwenlab.evals.answers import Answered, AnswerLog, score_answers
-from qwenlab.evals.compare import Verdict, compare_fields, compare_passes
+from qwenlab.evals.compare import Verdict, compare_rounds
+from qwenlab.evals.format_split import FormatSplit, split
+from qwenlab.evals.repeats import Repeats
 from qwenlab.evals.report import Row, Summary, summarize
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite import Suite, suite_from
+from qwenlab.evals.suite_model import PairedMeasure
 
 SUITE, RESULT, LEAKS = "suite.json", "result.json", "leaked.json"
 CONTESTANT, ANSWERS, SCORES, SUMMARY = "contestant.json", "answers.jsonl", "scores.json", "summary.json"
@@ -30,6 +35,11 @@ class ContestantResult:
         complete: whether it was asked every case.
         tokens_per_s: generated tokens by wall seconds of answering; None when nothing was generated.
         seconds: wall time of answering.
+        rounds: the scores of all first answers, of all second ones, and so on; `answers` and `scores` are of the first,
+            and the rates of the summary are means over all. Only the first while it is not complete.
+        repeats: what the repeated answers say together; None where there is one answer a case, or it is not complete.
+        time: of its last answer, seconds since the epoch; 0 without one.
+        cached, fresh: answers that were taken from the cache, on which no speed is measured, and those asked anew.
     """
 
     name: str
@@ -40,6 +50,25 @@ class ContestantResult:
     complete: bool
     tokens_per_s: float | None
     seconds: float
+    rounds: tuple[list[CaseScore], ...]
+    repeats: Repeats | None = None
+    time: float = 0.0
+    cached: int = 0
+    fresh: int = 0
+
+    @property
+    def enforced_for(self) -> str:
+        """The contestant that answers here with the schema enforced; "" where none is."""
+        return self.describe.get("enforced_for", "")
+
+    @cached_property
+    def right(self) -> dict[str, bool | None]:
+        """Case id -> whether every answer to it passes; None where none fails, but one could not be judged."""
+        found: dict[str, bool | None] = {}
+        for scores in zip(*self.rounds, strict=True):
+            failed = any(not score.passed and not score.unjudged for score in scores)
+            found[scores[0].case_id] = False if failed else None if any(score.unjudged for score in scores) else True
+        return found
 
     def row(self, size: int | None = None) -> Row:
         """This contestant on a scoreboard; `size` in bytes on disk, where known."""
@@ -53,8 +82,19 @@ class ContestantResult:
             **self.summary.to_json(),
             "tokens_per_s": self.tokens_per_s,
             "answer_seconds": round(self.seconds, 3),
+            "time": round(self.time, 3),
             "describe": self.describe,
+            **({"cached": self.cached} if self.cached else {}),
+            **({"repeats": self.repeats.to_json()} if self.repeats else {}),
         }
+
+    def cases_json(self) -> list[dict[str, Any]]:
+        """Plain values of every score, with what its repeats say."""
+        known = self.repeats.cases if self.repeats else {}
+        return [
+            {**score.to_json(), **({"repeats": vars(known[score.case_id])} if score.case_id in known else {})}
+            for score in self.scores
+        ]
 
 
 @dataclass(frozen=True)
@@ -70,6 +110,11 @@ class Result:
     def complete(self) -> bool:
         """Whether every contestant was asked every case."""
         return all(contestant.complete for contestant in self.contestants)
+
+    @property
+    def compared(self) -> tuple[PairedMeasure, ...]:
+        """The measures by which two contestants are compared."""
+        return ("passed", "field_accuracy") if self.suite.is_json else ("passed",)
 
     def contestant(self, name: str) -> ContestantResult:
         """The contestant of that name.
@@ -88,21 +133,34 @@ class Result:
         )
 
     def verdicts(self, base: str | None = None) -> list[Verdict]:
-        """Every other complete contestant against `base` (default: the first): passed, then field accuracy."""
-        complete = [contestant for contestant in self.contestants if contestant.complete]
-        if not complete:
+        """Every other complete contestant against `base`: passed, then field accuracy.
+
+        Without a base, all that answer freely against the first of them.
+        """
+        complete = [one for one in self.contestants if one.complete and (base is not None or not one.enforced_for)]
+        first = self.contestant(base) if base is not None else next(iter(complete), None)
+        if first is None or not first.complete:
             return []
-        first = complete[0] if base is None else self.contestant(base)
-        found: list[Verdict] = []
-        for other in complete:
-            if other.name == first.name or not first.complete:
-                continue
-            names = (first.name, other.name)
-            groups = self.suite.groups
-            found.append(compare_passes(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
-            if self.suite.is_json:
-                found.append(compare_fields(first.scores, other.scores, names, groups=groups, leaked=self.leaked))
-        return found
+        others = [one for one in complete if one.name != first.name]
+        return [self.verdict(first, one, measure) for one in others for measure in self.compared]
+
+    def verdict(self, base: ContestantResult, other: ContestantResult, measure: PairedMeasure = "passed") -> Verdict:
+        """One complete contestant against another, leaked cases left out."""
+        names = (base.name, other.name)
+        return compare_rounds(base.rounds, other.rounds, names, measure, self.suite.groups, self.leaked)
+
+    @property
+    def splits(self) -> list[FormatSplit]:
+        """Of every contestant that also answered with the schema enforced: what of its error is format."""
+        complete = {one.name: one for one in self.contestants if one.complete}
+        pairs = [(complete[two.enforced_for], two) for two in complete.values() if two.enforced_for in complete]
+        return [split((one.name, two.name), one.rounds, two.rounds, self.leaked) for one, two in pairs]
+
+    @property
+    def judged(self) -> ContestantResult:
+        """The last contestant that answers freely: the one a suite's thresholds are for."""
+        free = [one for one in self.contestants if not one.enforced_for]
+        return (free or self.contestants)[-1]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: suite, contestants and verdicts."""
@@ -113,6 +171,7 @@ class Result:
             "leaked": sorted(self.leaked),
             "contestants": [contestant.to_json() for contestant in self.contestants],
             "verdicts": [verdict.to_json() for verdict in self.verdicts()],
+            **({"format_content": [one.to_json() for one in self.splits]} if self.splits else {}),
         }
 
 
@@ -182,7 +241,7 @@ def remember_leaks(folder: Path, leaked: Collection[str]) -> None:
 def write_scores(folder: Path, name: str) -> None:
     """Write scores.json and summary.json of one contestant."""
     found = load_result(folder).contestant(name)
-    files.write_json(folder / name / SCORES, {"cases": [score.to_json() for score in found.scores]})
+    files.write_json(folder / name / SCORES, {"cases": found.cases_json()})
     files.write_json(folder / name / SUMMARY, found.to_json())
 
 
@@ -195,20 +254,35 @@ def write_result(folder: Path) -> Result:
 
 def _contestant(suite: Suite, folder: Path, about: dict[str, Any], leaked: Collection[str]) -> ContestantResult:
     lines = AnswerLog(folder / ANSWERS).read()
-    answers = {line.case: line for line in lines if line.answer.finish != "stopped"}
-    complete = all(case.id in answers for case in suite.cases) or (folder / SCORES).exists()
-    scores = score_answers(suite, answers.values())
-    if not complete:
-        scores = [score for score in scores if score.case_id in answers]
-    tokens = sum(line.answer.tokens for line in lines)
-    seconds = sum(line.wall for line in lines)
+    given: list[dict[str, Answered]] = [{} for _ in range(suite.generation.repeats)]
+    for line in lines:
+        if line.answer.finish != "stopped" and line.repeat < len(given):
+            given[line.repeat][line.case] = line
+    complete = all(case.id in answers for answers in given for case in suite.cases) or (folder / SCORES).exists()
+    rounds = [score_answers(suite, answers.values()) for answers in given]
+    scores = rounds[0] if complete else [score for score in rounds[0] if score.case_id in given[0]]
+    repeated = complete and len(rounds) > 1
+    asked = [line for line in lines if not line.cached]
+    tokens, seconds = sum(line.answer.tokens for line in asked), sum(line.wall for line in asked)
+    kept = [line for answers in given for line in answers.values()]
+    cached = sum(line.cached for line in kept)
     return ContestantResult(
         name=about["name"],
         describe=about["describe"],
-        answers=answers,
+        answers=given[0],
         scores=scores,
-        summary=summarize(scores, leaked),
+        summary=repeats.summary(rounds, leaked) if repeated else summarize(scores, leaked),
         complete=complete,
         tokens_per_s=tokens / seconds if tokens and seconds > 0 else None,
         seconds=seconds,
+        rounds=tuple(rounds) if repeated else (scores,),
+        repeats=repeats.of_rounds(suite, rounds, given, leaked) if repeated else None,
+        time=max((line.at for line in lines), default=0.0) or _written(folder / ANSWERS),
+        cached=cached,
+        fresh=len(kept) - cached,
     )
+
+
+def _written(answers: Path) -> float:
+    """When a log was written last; answers of older versions do not say when they came."""
+    return answers.stat().st_mtime if answers.exists() else 0.0

@@ -15,43 +15,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import result
-from qwenlab.evals.answers import Answered, AnswerLog
+from qwenlab.evals import asking, result
+from qwenlab.evals.answer_cache import AnswerCache
+from qwenlab.evals.answers import AnswerLog
+from qwenlab.evals.asking import Progress
 from qwenlab.evals.bilingual import Words
-from qwenlab.evals.suite_model import Case, Suite
-from qwenlab.models.contestant import Answer, Contestant
+from qwenlab.evals.suite_model import Suite
+from qwenlab.models.contestant import Contestant
 
-_NAME = re.compile(r"\w[\w.+ -]{0,63}")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        contestant: who is answering; `index` of `contestants`, from 0.
-        done, total: cases of this contestant. seconds_left: for this contestant; None while unknown.
-        tokens_per_s: generated tokens by wall time, so far.
-        case, answer: the newest one; None before the first.
-    """
-
-    contestant: str
-    index: int
-    contestants: int
-    done: int
-    total: int
-    tokens_per_s: float = 0.0
-    seconds_left: float | None = None
-    case: str | None = None
-    answer: Answer | None = None
+_NAME = re.compile(r"\w[\w.+ ()-]{0,79}")
 
 
 def run(
@@ -61,6 +40,7 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     leaked: Collection[str] = (),
+    cache: AnswerCache | None = None,
 ) -> result.Result:
     """Let each contestant answer the suite, and score the answers.
 
@@ -71,6 +51,7 @@ def run(
         should_stop: asked after every answer; what was answered stays.
         leaked: ids of cases that are also in the training data (see `leaks.leaked`), or used to choose the checkpoint
             (see `selection.used`).
+        cache: where answers are taken from that were given before; None asks every case.
 
     Raises:
         QwenlabError: when the folder holds another suite, or answers of a contestant that was made otherwise.
@@ -93,8 +74,10 @@ def run(
     result.remember_leaks(folder, leaked)
     for index, contestant in enumerate(contestants):
         _claim_contestant(suite, contestant, folder / contestant.name)
-        meter = _Meter(contestant.name, index, len(contestants), len(suite.cases), progress)
-        if not _answer_all(suite, contestant, AnswerLog(folder / contestant.name / result.ANSWERS), meter, should_stop):
+        log = AnswerLog(folder / contestant.name / result.ANSWERS)
+        total = len(suite.cases) * suite.generation.repeats
+        meter = asking.Meter(contestant.name, index, len(contestants), total, progress)
+        if not asking.answer_all(suite, contestant, log, meter, should_stop, cache):
             break
         result.write_scores(folder, contestant.name)
     return result.write_result(folder)
@@ -138,8 +121,14 @@ def _claim_contestant(suite: Suite, contestant: Contestant, folder: Path) -> Non
         "suite": Words("answered another version of the suite", "回答的是测试集的另一个版本"),
         "generation": Words("decoded with other settings", "使用的生成设置不同"),
     }
+    # What an earlier version did not describe yet is not held against its answers.
+    same = {
+        "fingerprint": all(described.get(key) == value for key, value in before.get("describe", {}).items()),
+        "suite": before.get("suite") == now["suite"],
+        "generation": before.get("generation") == now["generation"],
+    }
     for key, reason in reasons.items():
-        if before.get(key) != now[key]:
+        if not same[key]:
             raise QwenlabError(
                 f'The earlier answers of "{contestant.name}" in {folder.parent} cannot be continued: it {reason.en}.',
                 "Choose a new folder, or another name for this contestant.",
@@ -148,73 +137,3 @@ def _claim_contestant(suite: Suite, contestant: Contestant, folder: Path) -> Non
                     "请换一个新文件夹，或给这个测试对象换一个名称。",
                 ),
             )
-
-
-class _Meter:
-    """Counts answers and tokens, and tells whoever listens."""
-
-    def __init__(
-        self, name: str, index: int, contestants: int, total: int, listener: Callable[[Progress], None] | None
-    ) -> None:
-        self.place = (name, index, contestants)
-        self.total = total
-        self.listener = listener
-        self.done = self.fresh = self.tokens = 0
-        self.seconds = self.fresh_seconds = 0.0
-
-    def start(self, earlier: Sequence[Answered], open_cases: int) -> None:
-        self.done = self.total - open_cases
-        self.tokens = sum(item.answer.tokens for item in earlier)
-        self.seconds = sum(item.wall for item in earlier)
-        self._tell(None)
-
-    def count(self, item: Answered) -> None:
-        self.done += 1
-        self.fresh += 1
-        self.tokens += item.answer.tokens
-        self.seconds += item.wall
-        self.fresh_seconds += item.wall
-        self._tell(item)
-
-    def _tell(self, item: Answered | None) -> None:
-        if self.listener is None:
-            return
-        left = self.fresh_seconds / self.fresh * (self.total - self.done) if self.fresh else None
-        speed = self.tokens / self.seconds if self.seconds > 0 else 0.0
-        newest = (item.case, item.answer) if item else (None, None)
-        self.listener(Progress(*self.place, self.done, self.total, speed, left, *newest))
-
-
-def _answer_all(
-    suite: Suite, contestant: Contestant, log: AnswerLog, meter: _Meter, should_stop: Callable[[], bool]
-) -> bool:
-    """Ask what is not answered yet; False when it was stopped before the end."""
-    log.drop_torn_line()
-    earlier = log.read()
-    final = {item.case for item in earlier if item.final}
-    cases = [case for case in suite.cases if case.id not in final]
-    meter.start(earlier, len(cases))
-    if not cases:
-        return True
-    if should_stop():
-        return False
-    waiting: dict[int, Case] = dict(enumerate(cases))
-    answers = contestant.answer([case.messages(suite) for case in cases], suite.settings())
-    then = time.monotonic()
-    try:
-        for index, answer in answers:
-            now = time.monotonic()
-            item = Answered(waiting.pop(index).id, answer, now - then)
-            then = now
-            log.append(item)
-            meter.count(item)
-            if waiting and should_stop():
-                return False
-    finally:
-        close = getattr(answers, "close", None)
-        if close is not None:
-            close()
-    silent = QwenlabError("The contestant gave no answer.", zh=("测试对象没有给出回答。", ""))
-    for case in waiting.values():  # it stays in the denominator
-        log.append(Answered(case.id, Answer.failed(silent)))
-    return True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenlab.conversations import patterns
+from qwenlab.errors import QwenlabError
+from qwenlab.evals.bilingual import Words
 from qwenlab.evals.fields import FieldScore, compare, unreadable
 from qwenlab.evals.json_ladder import Rung, classify
 from qwenlab.evals.rules import normalize_text
@@ -32,6 +34,8 @@ class CaseScore:
         passed: usable and document_exact.
         errored: there is no answer to judge (an error, or the case was not answered). It counts as failed and
             is shown as an error, not as a wrong answer.
+        unjudged: why the judging failed; then nobody knows whether the answer is right, so it is kept out of every
+            rate and counted apart. None where the answer was judged.
         flags: see `words.FLAG`.
     """
 
@@ -47,6 +51,7 @@ class CaseScore:
     passed: bool
     errored: bool = False
     flags: tuple[str, ...] = ()
+    unjudged: Words | None = None
 
     @property
     def cost(self) -> float:
@@ -60,7 +65,7 @@ class CaseScore:
     @property
     def parsed(self) -> bool:
         """Whether the content could be read without repair."""
-        return not self.errored and self.rung in (None, "strict", "fenced", "extracted")
+        return not self.errored and not self.unjudged and self.rung in (None, "strict", "fenced", "extracted")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `--json` and scores.json; explanations in English."""
@@ -80,17 +85,30 @@ class CaseScore:
             "passed": self.passed,
             "errored": self.errored,
             "flags": list(self.flags),
+            **({"unjudged": self.unjudged.en} if self.unjudged else {}),
         }
 
 
 def score_answer(suite: Suite, case: Case, text: str, finish: Finish = "stop") -> CaseScore:
     """Score the raw text of an answer to `case`.
 
-    The content of strict, fenced and extracted values is scored; what only a repair library could read is not.
+    The content of strict, fenced and extracted values is scored; what only a repair library could read is not. Where
+    judging itself fails, that is no fault of the answer: see `CaseScore.unjudged`.
     """
     if finish in ("error", "context"):
         return _without_answer(suite, case, "error")
-    return _score_json(suite, case, text, finish) if suite.as_json(case) else _score_text(case, text, finish)
+    try:
+        return _score_json(suite, case, text, finish) if suite.as_json(case) else _score_text(case, text, finish)
+    except Exception as error:  # a rule, a pattern or a schema of the suite: whatever it raises, the other cases go on
+        failed = _without_answer(suite, case, "grader_failed")
+        return replace(failed, errored=False, unjudged=_why(error), fields=())
+
+
+def _why(error: Exception) -> Words:
+    if isinstance(error, QwenlabError):
+        return Words(error.what, error.say("zh")[0])
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return Words(said, said)
 
 
 def not_answered(suite: Suite, case: Case) -> CaseScore:

@@ -47,7 +47,7 @@ def part(suite: Suite, languages: Collection[str], most: int) -> Suite:
     cases = suite.only(languages).cases
     count = min(most, len(cases)) if most else len(cases)
     chosen = [cases[at * len(cases) // count] for at in range(count)]
-    greedy = suite.generation.model_copy(update={"temperature": 0.0})
+    greedy = suite.generation.model_copy(update={"temperature": 0.0, "repeats": 1})
     return suite.model_copy(update={"cases": chosen, "generation": greedy})
 
 

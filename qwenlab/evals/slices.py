@@ -119,7 +119,7 @@ def slice_rates(
         groups: case id -> group; cases of one group are not taken for independent ones.
         leaked: ids of cases that count nowhere.
     """
-    counted = {score.case_id: score for score in scores if score.case_id not in leaked}
+    counted = {score.case_id: score for score in scores if not score.unjudged and score.case_id not in leaked}
     parts = []
     for one in found:
         inside = [score for case, score in counted.items() if case in one.cases]
@@ -131,12 +131,12 @@ def slice_rates(
 
 
 def of_result(result: Result) -> list[SliceRate]:
-    """The slices of every complete contestant, in their order."""
+    """The slices of every complete contestant that answers freely, in their order."""
     found = slices(result.suite)
     return [
         one
         for contestant in result.contestants
-        if contestant.complete
+        if contestant.complete and not contestant.enforced_for
         for one in slice_rates(contestant.name, contestant.scores, found, result.suite.groups, result.leaked)
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwenlab.evals.compare import Verdict, compare_passes
+from qwenlab.evals.compare import Verdict
 from qwenlab.evals.result import ContestantResult, Result
 
 STAGES = ("base", "adapter", "merged", "int4")
@@ -20,8 +20,8 @@ class Step:
 
     Attributes:
         before, after: names of the two contestants. stage: what `after` is, one of STAGES.
-        right_before, right_after: cases that passed, of `verdict.n`.
-        broken, fixed: ids of the cases that changed, in the order of the suite.
+        right_before, right_after: cases that passed, with every answer to them, of `verdict.n`.
+        broken, fixed: ids of the cases of which that changed, in the order of the suite.
         verdict: the paired verdict on passing.
     """
 
@@ -38,9 +38,11 @@ class Step:
 def steps(result: Result) -> list[Step]:
     """The steps between the artefacts of one model, leaked cases left out; none where they are not of one model.
 
-    Only complete contestants count. Two of the same stage, such as two adapters, are rivals and no steps.
+    Only complete contestants that answer freely count. Two of the same stage, such as two adapters, are rivals and no
+    steps.
     """
-    found = [(stage(one.describe, one.name), one) for one in result.contestants if one.complete]
+    free = [one for one in result.contestants if one.complete and not one.enforced_for]
+    found = [(stage(one.describe, one.name), one) for one in free]
     named = sorted(((STAGES.index(name), one) for name, one in found if name), key=lambda item: item[0])
     order = [place for place, _ in named]
     if len(set(order)) != len(order) or not _of_one_model([one for _, one in named]):
@@ -73,23 +75,18 @@ def stage(describe: Mapping[str, str], name: str = "") -> str:
 
 
 def _step(result: Result, before: ContestantResult, after: ContestantResult, reached: str) -> Step:
-    left = {score.case_id: score.passed for score in before.scores if score.case_id not in result.leaked}
-    right = {score.case_id: score.passed for score in after.scores if score.case_id not in result.leaked}
+    left, right = (
+        {case: passed for case, passed in one.right.items() if case not in result.leaked} for one in (before, after)
+    )
     return Step(
         before=before.name,
         after=after.name,
         stage=reached,
-        right_before=sum(left.values()),
-        right_after=sum(right.values()),
-        broken=tuple(case for case, passed in left.items() if passed and not right[case]),
-        fixed=tuple(case for case, passed in left.items() if not passed and right[case]),
-        verdict=compare_passes(
-            before.scores,
-            after.scores,
-            (before.name, after.name),
-            groups=result.suite.groups,
-            leaked=result.leaked,
-        ),
+        right_before=sum(passed is True for passed in left.values()),
+        right_after=sum(passed is True for passed in right.values()),
+        broken=tuple(case for case, passed in left.items() if passed and right[case] is False),
+        fixed=tuple(case for case, passed in left.items() if passed is False and right[case]),
+        verdict=result.verdict(before, after),
     )
 
 

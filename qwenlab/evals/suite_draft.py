@@ -28,7 +28,7 @@ from qwenlab.evals.yaml_text import flow
 from qwenlab.models.contestant import Message
 from qwenlab.workspace import Workspace
 
-CASES, SCHEMA = "cases.jsonl", "schema.json"
+SUITE, CASES, SCHEMA = "suite.yaml", "cases.jsonl", "schema.json"
 HELD_OUT = 40
 """Cases to hold out unless a person says otherwise."""
 _NAME = re.compile(r"\w[\w.+ -]{0,63}")
@@ -156,6 +156,9 @@ def begin(workspace: Workspace, document: Document, made: Draft) -> Begun:
         document.seal()
         if not edited:
             document.save()
+        every = made.answers == made.left + len(made.held)
+        if "schema" in made.content and every and document.schema is None:
+            document.satisfy(folder / SUITE)  # one schema from the editor to the score
     return Begun(made, folder, document.dataset.path, not edited)
 
 
@@ -178,7 +181,7 @@ def written(made: Draft, source: str) -> dict[str, str]:
         found[SCHEMA] = json.dumps(content["schema"], ensure_ascii=False, indent=2) + "\n"
     lines += [f"generation: {flow(content['generation'])}", f"cases: {CASES}"]
     found[CASES] = "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in content["cases"])
-    return {**found, "suite.yaml": "\n".join(lines) + "\n"}
+    return {**found, SUITE: "\n".join(lines) + "\n"}
 
 
 def _cases(chosen: Sequence[Answered], samples: Sequence[Sample], system: str, as_json: bool) -> list[dict[str, Any]]:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qwenlab.errors import QwenlabError
 from qwenlab.evals.bilingual import ReasonError
@@ -28,13 +29,18 @@ class _Strict(BaseModel):
 
 
 class GenerationSettings(_Strict):
-    """How the contestants decode; the defaults are greedy."""
+    """How the contestants decode; the defaults are greedy.
+
+    Attributes:
+        repeats: answers to each case, the first with `seed`, the next with `seed` + 1, and so on.
+    """
 
     max_new_tokens: int = Field(default=256, ge=1, le=32768)
     temperature: float = Field(default=0.0, ge=0, le=5)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
     thinking: bool = False
+    repeats: int = Field(default=1, ge=1, le=100)
 
 
 class Thresholds(_Strict):
@@ -47,6 +53,10 @@ class Thresholds(_Strict):
     field_accuracy_parsed: float | None = Field(default=None, ge=0, le=1)
     document_exact: float | None = Field(default=None, ge=0, le=1)
     passed: float | None = Field(default=None, ge=0, le=1)
+
+
+PairedMeasure = Literal["strict", "schema_valid", "usable", "field_accuracy", "document_exact", "passed"]
+"""Measures by which a contestant can be held against the first."""
 
 
 class Turn(_Strict):
@@ -116,6 +126,10 @@ class Case(_Strict):
 class Suite(_Strict):
     """Cases and the rules by which their answers are judged. Read one with `suite.load_suite`.
 
+    `not_worse`: measures in which the last contestant must not lose against the first, with the loss that must be
+    excluded (a fraction of 1), or None where it must only not be worse beyond doubt. A list of measures stands for the
+    latter.
+
     With a schema answers are meant to be JSON (`{}` accepts any), but for cases that name a `rule` for text; without
     one all cases are text cases.
     """
@@ -128,7 +142,21 @@ class Suite(_Strict):
     fields: dict[str, Rule] = {}
     generation: GenerationSettings = GenerationSettings()
     thresholds: Thresholds = Thresholds()
+    not_worse: dict[PairedMeasure, Annotated[float, Field(ge=0, le=1)] | None] = {}
     cases: list[Case] = Field(min_length=1)
+
+    @field_validator("not_worse", mode="before")
+    @classmethod
+    def _measures(cls, value: Any) -> Any:
+        named = value if isinstance(value, list | dict) else []
+        known = get_args(PairedMeasure)
+        wrong = next((one for one in map(str, named) if one not in known), None)
+        if wrong is not None:
+            raise ReasonError(
+                f"there is no measure {wrong}; known are {', '.join(known)}",
+                f"没有指标 {wrong}，可用的有 {'、'.join(known)}",
+            )
+        return dict.fromkeys(value) if isinstance(value, list) else value
 
     @property
     def is_json(self) -> bool:
@@ -154,9 +182,10 @@ class Suite(_Strict):
         """Case id -> group, for the cases that have one."""
         return {case.id: case.group for case in self.cases if case.group}
 
-    def settings(self) -> Generation:
-        """The generation settings as a contestant takes them."""
-        return Generation(**self.generation.model_dump())
+    def settings(self, repeat: int = 0) -> Generation:
+        """The generation settings as a contestant takes them, for the first answer or a repeated one (from 0)."""
+        found = Generation(**self.generation.model_dump(exclude={"repeats"}))
+        return replace(found, seed=found.seed + repeat)
 
     def with_thinking(self) -> Suite:
         """The suite whose contestants may think first, where their chat templates know that."""

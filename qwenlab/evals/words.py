@@ -111,6 +111,10 @@ FLAG: dict[str, dict[Language, str]] = {
     "stopped": {"en": "stopped by a person", "zh": "被人停止"},
     "error": {"en": "no answer: an error occurred", "zh": "没有回答：发生错误"},
     "not_answered": {"en": "not answered", "zh": "未作答"},
+    "grader_failed": {
+        "en": "the answer could not be judged: a rule or the schema of the suite failed",
+        "zh": "无法评判该回答：测试集的规则或 Schema 出错",
+    },
     "number_as_string": {"en": "a number written as text", "zh": "数字被写成文本"},
 }
 

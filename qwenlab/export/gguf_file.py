@@ -30,9 +30,11 @@ from gguf import (
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.export import complete
 from qwenlab.export.gguf_tokens import add_tokenizer
 from qwenlab.export.gguf_types import FILE_TYPE, Kind, check_kind, tensor_type
-from qwenlab.export.safetensors_folder import Weights, to_float32
+from qwenlab.export.room import check_room
+from qwenlab.export.safetensors_folder import Weights, check_finite, to_float32
 from qwenlab.export.shuffle import Shuffle
 
 ARCHITECTURES = {
@@ -75,6 +77,7 @@ def write_gguf(
     kind: Kind = "Q4_K_M",
     progress: Progress | None = None,
     importance: Mapping[str, np.ndarray] = NOTHING_KNOWN,
+    shuffled: bool | None = None,
 ) -> None:
     """Write the model in `source` as one GGUF file `target`; it appears whole or not at all.
 
@@ -84,6 +87,7 @@ def write_gguf(
         kind: F16, or one of llama.cpp's mixes.
         progress: called with (GGUF tensor name, fraction of the bytes written, 0 to 1).
         importance: from `importance.measure`, by transformers name; weights without an entry are rounded plainly.
+        shuffled: whether channels are put in another order; by default those of the kinds in SHUFFLED.
 
     Raises:
         QwenlabError: for another architecture, an unknown tokenizer, missing weights or a full disk.
@@ -95,7 +99,9 @@ def write_gguf(
     writer = GGUFWriter(temporary, MODEL_ARCH_NAMES[ARCHITECTURES[config["architectures"][0]]])
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        tensors = _plan(config, weights, kind, importance)
+        shuffle = Shuffle(config, head_dim(config)) if shuffled or (shuffled is None and kind in SHUFFLED) else None
+        tensors = _plan(config, weights, kind, importance, shuffle)
+        check_room(target.parent, sum(math.prod(tensor.bytes_shape) for tensor in tensors))
         _add_settings(writer, config, source, kind)
         add_tokenizer(writer, source, weights.shape("model.embed_tokens.weight")[0])
         for tensor in tensors:
@@ -219,33 +225,38 @@ def llama3_factors(rope: dict[str, Any], width: int) -> np.ndarray:
     return (1 / (kept + (1 - kept) / rope["factor"])).astype(np.float32)
 
 
-def _plan(config: dict[str, Any], weights: Weights, kind: Kind, importance: Mapping[str, np.ndarray]) -> list[_Tensor]:
+def _plan(
+    config: dict[str, Any],
+    weights: Weights,
+    kind: Kind,
+    importance: Mapping[str, np.ndarray],
+    shuffle: Shuffle | None,
+) -> list[_Tensor]:
     """Every tensor of the file in its order, and whether all that the architecture needs are there."""
     layers = config["num_hidden_layers"]
     architecture = ARCHITECTURES[config["architectures"][0]]
     names = get_tensor_name_map(architecture, layers)
     tied = bool(config.get("tie_word_embeddings")) or "lm_head.weight" not in weights
-    shuffle = Shuffle(config, head_dim(config)) if kind in SHUFFLED else None
+    complete.check_weights(weights, config | {"tie_word_embeddings": tied})
     tensors = []
     for name in weights:
         if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and tied):
             continue
-        new = _gguf_name(name, names)
+        new = gguf_name(name, names)
         stored, shape = functools.partial(weights.stored, name), weights.shape(name)
         rows, columns = shuffle.orders(name) if shuffle else (None, None)
         if architecture is MODEL_ARCH.LLAMA and rows is None:  # the shuffle leaves queries and keys to rotary order
-            rows = _rope_rows(name, config)
+            rows = rope_rows(name, config)
         typed = tensor_type(new, shape, kind, layers, tied)
         tensors.append(_Tensor(new, typed, shape, stored, rows, columns, importance.get(name)))
     rope = _rope(config)
     if rope["rope_type"] == "llama3":
         factors = llama3_factors(rope, head_dim(config))
         tensors.append(_Tensor("rope_freqs.weight", GGMLQuantizationType.F32, factors.shape, lambda: factors))
-    _check_complete({tensor.name for tensor in tensors}, layers)
     return tensors
 
 
-def _gguf_name(name: str, names: TensorNameMap) -> str:
+def gguf_name(name: str, names: TensorNameMap) -> str:
     new = names.get_name(name, try_suffixes=(".weight", ".bias"))
     if new is None:
         raise QwenlabError(
@@ -256,19 +267,7 @@ def _gguf_name(name: str, names: TensorNameMap) -> str:
     return str(new)
 
 
-def _check_complete(names: set[str], layers: int) -> None:
-    parts = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down"]
-    needed = {f"blk.{layer}.{part}.weight" for layer in range(layers) for part in parts}
-    missing = sorted((needed | {"token_embd.weight", "output_norm.weight"}) - names)
-    if missing:
-        raise QwenlabError(
-            f"The model lacks {len(missing)} weights, the first is {missing[0]}.",
-            "Fetch or merge the model again.",
-            zh=(f"模型缺少 {len(missing)} 个权重，第一个是 {missing[0]}。", "请重新获取或合并该模型。"),
-        )
-
-
-def _rope_rows(name: str, config: dict[str, Any]) -> np.ndarray | None:
+def rope_rows(name: str, config: dict[str, Any]) -> np.ndarray | None:
     """The order of a Llama query or key projection's rows in GGUF; None where it stays.
 
     transformers rotates number i of a head with number i + half; llama.cpp's "llama" graph rotates neighbours,
@@ -310,12 +309,7 @@ def _quantized(tensor: _Tensor) -> np.ndarray:
     step = max(1, PIECE // width)
     for start in range(0, len(stored), step):
         rows = to_float32(stored[order[start : start + step]])
-        if not np.isfinite(rows).all():
-            raise QwenlabError(
-                f"The weight {tensor.name} holds infinite or undefined numbers.",
-                "The training diverged: lower the learning rate and train again.",
-                zh=(f"权重 {tensor.name} 中有无穷大或无效的数字。", "训练已发散：请降低学习率后重新训练。"),
-            )
+        check_finite(tensor.name, rows)
         if tensor.columns is not None:
             rows = np.ascontiguousarray(rows[:, tensor.columns])
         made[start : start + step] = libgguf.quantize_rows(rows, tensor.kind, matters).view(np.uint8)

@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.export.calibration import DEFAULT
 
 GROUP_SIZES = (128, 64, 32)
 """Weights that share a scale; the first that divides every layer's input is taken, as a bigger one packs denser."""
 MIN_CALIBRATION = 8
-LONGEST = 2048
-"""Tokens of one calibration text that count; the rest only costs memory."""
+LAYERS_SHARE = 0.97
+"""Share of the work that is the layers; the rest is writing the folder."""
 
 Progress = Callable[[str, float], None]
 
@@ -46,9 +47,10 @@ def quantize_gptq(
     calibration: Sequence[str],
     bits: Literal[4, 8] = 4,
     group_size: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda _, __: None,
+    length: int = DEFAULT.length,
 ) -> None:
-    """Write a GPTQ model folder with its tokenizer; symmetric, without activation order, lm_head left alone.
+    """Write a GPTQ model folder; symmetric, without activation order, lm_head left alone.
 
     Args:
         source: merged Hugging Face folder.
@@ -57,6 +59,7 @@ def quantize_gptq(
         bits: bits per weight.
         group_size: weights that share a scale; None takes the biggest that fits the model.
         progress: called with (layer in words, fraction 0 to 1).
+        length: tokens of one calibration text that count.
 
     Raises:
         QwenlabError: when GPTQModel is missing, the calibration is too small or the group size does not fit.
@@ -76,18 +79,22 @@ def quantize_gptq(
                 "请在校准所用的数据集中添加样本；通常需要 32 到 128 条。",
             ),
         )
+    progress("loading", 0.0)
     # One worker pool thread per core must exist before the import, else GPTQModel refuses machines with 2 cores.
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, os.cpu_count() or 2)))
+    import torch
     from gptqmodel import GPTQModel, QuantizeConfig
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     settings = QuantizeConfig(bits=bits, group_size=group_size, sym=True, desc_act=False)
-    model = GPTQModel.load(str(source), settings, trust_remote_code=False, dtype="auto")
+    # In 16 bits whatever the file holds: a float32 merge would take twice the memory, and 4 bits are far coarser.
+    model = GPTQModel.load(str(source), settings, trust_remote_code=False, dtype=torch.bfloat16)
     model.layer_callback = _layer_counter(config["num_hidden_layers"], progress)
-    model.quantize(_encode(tokenizer, calibration), batch_size=1)
+    model.quantize(_encode(tokenizer, calibration, length), batch_size=1)
+    progress("writing", LAYERS_SHARE)
     model.save(str(target))
-    tokenizer.save_pretrained(target)
+    progress("", 1.0)
 
 
 def fitting_group_size(config: dict[str, Any], wanted: int | None = None) -> int:
@@ -115,15 +122,14 @@ def fitting_group_size(config: dict[str, Any], wanted: int | None = None) -> int
     )
 
 
-def _encode(tokenizer: Any, texts: Iterable[str]) -> list[dict[str, list[int]]]:
+def _encode(tokenizer: Any, texts: Iterable[str], length: int) -> list[dict[str, list[int]]]:
     """Token ids as the model will see them: the texts carry their special tokens already."""
-    encoded = [tokenizer(text, add_special_tokens=False, truncation=True, max_length=LONGEST) for text in texts]
+    encoded = [tokenizer(text, add_special_tokens=False, truncation=True, max_length=length) for text in texts]
     return [{"input_ids": one["input_ids"], "attention_mask": one["attention_mask"]} for one in encoded]
 
 
-def _layer_counter(layers: int, progress: Progress | None) -> Callable[..., None]:
+def _layer_counter(layers: int, progress: Progress) -> Callable[..., None]:
     def layer_complete(*, layer_idx: int, **_: Any) -> None:
-        if progress:
-            progress(f"layer {layer_idx + 1} of {layers}", (layer_idx + 1) / layers)
+        progress(f"layer {layer_idx + 1} of {layers}", LAYERS_SHARE * (layer_idx + 1) / layers)
 
     return layer_complete

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 2048
-"""Tokens of one text that count."""
+from qwenlab.export.calibration import DEFAULT
 
 
-def measure(source: Path, texts: Sequence[str]) -> Mapping[str, np.ndarray]:
+def measure(source: Path, texts: Sequence[str], length: int = DEFAULT.length) -> Mapping[str, np.ndarray]:
     """Mean square of each input channel of every linear layer.
 
     Args:
         source: a Hugging Face folder.
         texts: conversations rendered with the model's own template, like those it will answer.
+        length: tokens of one text that count.
 
     Returns:
         By weight name, such as "model.layers.0.mlp.down_proj.weight": float32, shape (columns,).
@@ -46,7 +46,7 @@ def measure(source: Path, texts: Sequence[str]) -> Mapping[str, np.ndarray]:
     ]
     with torch.inference_mode():
         for text in texts:
-            ids = loaded.tokenizer(text, add_special_tokens=False, truncation=True, max_length=LONGEST)["input_ids"]
+            ids = loaded.tokenizer(text, add_special_tokens=False, truncation=True, max_length=length)["input_ids"]
             if ids:
                 decoder(input_ids=torch.tensor([ids], device=loaded.model.device), use_cache=False)
                 positions += len(ids)

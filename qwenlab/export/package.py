@@ -1,4 +1,4 @@
-"""An export folder: made under a temporary name, complete, summed, and renamed only when it is proven to load."""
+"""An export folder: made under a hidden name, complete, summed, and put in its place only when it is proven to load."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qwenlab import files
+from qwenlab import failures, files
 from qwenlab.errors import QwenlabError
+from qwenlab.export import card, place
 
 MANIFEST = "qwenlab-export.json"
 SUMS = "SHA256SUMS"
-CARD = "README.md"
 UNSUMMED = {SUMS}
+FAILED = "-failed-check"
+"""How the name of an export ends that failed its gate."""
 REQUIRED = {
     "merged": ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     "gptq": ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     "gguf": ("model.gguf",),
+    "adapter": ("adapter_config.json", "tokenizer.json", "tokenizer_config.json"),
 }
 """What a loader needs beside the weights, by kind of export."""
 CARRIED = (
@@ -35,6 +39,7 @@ def build(
     about: dict[str, Any],
     make: Callable[[Path], None],
     prove: Callable[[Path], dict[str, Any]] | None = None,
+    needs: int = 0,
 ) -> dict[str, Any]:
     """Make an export folder whole or not at all.
 
@@ -44,50 +49,86 @@ def build(
         about: where it comes from; stands in the manifest and on the model card.
         make: fills the folder it is given with weights and tokenizer.
         prove: loads what was made in a fresh process; by default `prove_loading`.
+        needs: bytes it will take, about.
 
     Returns:
         What the proof found; it also stands in the manifest.
 
     Raises:
-        QwenlabError: when the target is somebody else's folder, or what was made does not load.
+        QwenlabError: when the target is somebody else's folder, the disk is full, or what was made does not load.
     """
-    if target.exists() and not (target / MANIFEST).exists() and any(target.iterdir()):
+    if target.is_file() or (target.exists() and not (target / MANIFEST).exists() and any(target.iterdir())):
         raise QwenlabError(
             f"{target} holds other files.",
             "Name a new folder for the export.",
             zh=(f"{target} 中有其他文件。", "请为导出指定一个新文件夹。"),
         )
-    staging = target.with_name(f".{target.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
     try:
-        staging.mkdir(parents=True)
-        make(staging)
-        _require(staging, kind)
-        proof = (prove or prove_loading)(staging)
-        files.write_json(staging / MANIFEST, {"kind": kind, **about, "proof": proof})
-        write_card(staging, {})
-        write_sums(staging)
-        if target.exists():
-            shutil.rmtree(target)
-        staging.rename(target)
-    except OSError as error:
+        with place.staged(target, needs) as staging:
+            make(staging)
+            _require(staging, kind)
+            proof = (prove or prove_loading)(staging)
+            files.write_json(staging / MANIFEST, {"kind": kind, **about, "proof": proof})
+            if kind == "gguf":
+                files.write_text(staging / card.MODELFILE, card.modelfile(_template(staging / "model.gguf")))
+            _seal(staging)
+    except Exception as error:
+        if not isinstance(error, OSError) and not failures.is_disk_full(error):
+            raise
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise QwenlabError(
-            f"The export to {target} could not be written: {error.strerror or error}.",
+            f"The export to {target} could not be written: {reason}.",
             "Free some disk space or name another folder; what stood there before is unchanged.",
             zh=(
-                f"无法写入导出 {target}：{error.strerror or error}。",
+                f"无法写入导出 {target}：{reason}。",
                 "请释放磁盘空间或指定其他文件夹；原有内容没有改动。",
             ),
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return proof
 
 
-def _require(folder: Path, kind: str) -> None:
+def revise(folder: Path, change: Callable[[Path], None], name: str | None = None) -> Path:
+    """Add to an export, whole or not at all: card and sums are made anew, the weights stay where they lie.
+
+    Args:
+        change: writes into the folder it is given, with the functions of `files`; nothing else may be changed there.
+        name: what the folder is called from then on.
+
+    Returns:
+        The folder.
+    """
+    target = folder.with_name(name or folder.name)
+    with place.staged(target) as staging:
+        place.link_tree(folder, staging)
+        change(staging)
+        _seal(staging)
+    if target != folder:
+        shutil.rmtree(folder)
+    return target
+
+
+def _seal(folder: Path) -> None:
+    card.write_card(folder, read_manifest(folder))
+    write_sums(folder)
+
+
+def _template(path: Path) -> str:
+    import libgguf
+
+    entry = libgguf.read_gguf_header(path, max_array_values=0).metadata.get("tokenizer.chat_template")
+    return str(entry.value) if entry else ""
+
+
+def require(folder: Path, kind: str) -> list[str]:
+    """Names of what a loader needs and the folder lacks."""
     missing = [name for name in REQUIRED[kind] if not (folder / name).exists()]
     if kind != "gguf" and not list(folder.glob("*.safetensors")):
         missing.append("*.safetensors")
+    return missing
+
+
+def _require(folder: Path, kind: str) -> None:
+    missing = require(folder, kind)
     if missing:
         raise QwenlabError(
             f"The export lacks {', '.join(missing)}.",
@@ -115,7 +156,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "Name a folder made by merge or quantize.",
             zh=(f"{folder} 不是导出结果（没有 {MANIFEST}）。", "请指定由合并或量化生成的文件夹。"),
         )
-    return files.read_json(folder / MANIFEST)
+    about = files.read_json(folder / MANIFEST)
+    if not isinstance(about, dict) or about.get("kind") not in REQUIRED:
+        raise QwenlabError(
+            f"{folder / MANIFEST} does not say what kind of export it is.",
+            "Export the model again, or use the Qwenlab that made it.",
+            zh=(f"{folder / MANIFEST} 没有说明导出的类型。", "请重新导出，或使用生成它的 Qwenlab 版本。"),
+        )
+    return about
 
 
 def write_sums(folder: Path) -> None:
@@ -163,51 +211,39 @@ def prove_loading(folder: Path) -> dict[str, Any]:
     return run_fresh("qwenlab.export.prove_loading", str(folder))
 
 
-def run_fresh(module: str, *arguments: str) -> dict[str, Any]:
-    """Run one of our provers as `python -m module` and return the JSON object of its last line.
+def run_fresh(module: str, *arguments: str, progress: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
+    """Run one of our provers in a process of its own, which ends when this one does.
+
+    Args:
+        progress: hears how far it is, 0 to 1, where the prover says so.
+
+    Returns:
+        The JSON object of its last line.
 
     Raises:
         QwenlabError: when it failed, with its last words.
     """
-    ended = subprocess.run(
-        [sys.executable, "-m", module, *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
-    )
-    lines = ended.stdout.strip().splitlines()
-    if ended.returncode or not lines:
-        words = (ended.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+    command = [sys.executable, "-m", "qwenlab.export.fresh", module, *arguments]
+    last = ""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, encoding="utf-8", errors="replace"
+        ) as prover:
+            try:
+                for line in prover.stdout or ():
+                    last = line.strip() or last
+                    if last.startswith('{"progress"'):
+                        progress(json.loads(last)["progress"])
+            except BaseException:
+                prover.kill()
+                raise
+        log.seek(0)
+        words = log.read().strip().splitlines()
+    if prover.returncode or not last:
+        said = words[-1] if words else "it ended without a word"
         raise QwenlabError(
-            f"The proof in a fresh process failed: {words}",
+            f"The proof in a fresh process failed: {said}",
             "The export was not kept.",
-            zh=(f"在新进程中的验证失败：{words}", "导出没有保留。"),
+            zh=(f"在新进程中的验证失败：{said}", "导出没有保留。"),
         )
-    return json.loads(lines[-1])
-
-
-def write_card(folder: Path, scorecard: dict[str, Any]) -> None:
-    """Write the model card; called again once the test scores are known."""
-    about = read_manifest(folder)
-    kind = about["kind"]
-    lines = [f"# {about.get('title', folder.name)}", "", f"Made with Qwenlab ({kind})."]
-    lines += ["", "| | |", "|---|---|"]
-    shown = ("base", "licence", "run", "data_sha256", "adapter_sha256", "made_from", "format", "dtype")
-    lines += [f"| {key.replace('_', ' ')} | {about[key]} |" for key in shown if about.get(key)]
-    if scorecard:
-        lines += ["", f"## Scorecard: {scorecard['suite']}", "", scorecard["table"]]
-    lines += ["", "## Serving it", "", SERVING[kind], "", "Check the copy with `sha256sum -c SHA256SUMS`.", ""]
-    files.write_text(folder / CARD, "\n".join(lines))
-
-
-def add_scorecard(folder: Path, suite: str, table: str) -> None:
-    """Put the test scores on the model card and renew the checksums."""
-    write_card(folder, {"suite": suite, "table": table})
-    write_sums(folder)
-
-
-SERVING = {
-    "merged": "    vllm serve .          # or any server that loads Hugging Face folders",
-    "gptq": "    vllm serve .          # reads GPTQ on GPUs and on x86",
-    "gguf": (
-        "    llama-server -m model.gguf --jinja\n"
-        "    printf 'FROM ./model.gguf\\n' > Modelfile && ollama create my-model -f Modelfile"
-    ),
-}
+    return json.loads(last)

@@ -1,18 +1,18 @@
-"""The weights of a Hugging Face folder, read row by row without torch and without loading a whole tensor."""
+"""Safetensors weights, read row by row without torch and without loading a whole tensor."""
 
 from __future__ import annotations
 
-import json
-import struct
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.models.folder import own_file, weight_files
+from qwenlab.models.header import read_header
 
 STORED: dict[str, np.dtype[Any]] = {"BF16": np.dtype("<u2"), "F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
 """How each safetensors float type lies in the file; numpy has no bfloat16, so its bits are read as integers."""
@@ -31,14 +31,16 @@ class _Place:
 class Weights:
     """All tensors of a folder, over one or several .safetensors files.
 
-    The layout is the one of https://github.com/huggingface/safetensors#format: eight bytes with the length
-    of a JSON header, the header, then the tensors.
+    Args:
+        folder: a Hugging Face folder.
+        names: the files to read; by default those of a model.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Iterable[str] | None = None) -> None:
         self._places: dict[str, _Place] = {}
-        for file in _weight_files(folder):
-            for name, place in _read_header(file):
+        found = weight_files(folder) if names is None else [own_file(folder, name) for name in names]
+        for file in found:
+            for name, place in _read(file):
                 self._places[name] = place
 
     def __contains__(self, name: str) -> bool:
@@ -51,9 +53,15 @@ class Weights:
         """The shape as torch has it: output features first."""
         return self._places[name].shape
 
+    def dtype(self, name: str) -> str:
+        """The type as safetensors calls it, such as "BF16"."""
+        return self._places[name].dtype
+
     def stored(self, name: str) -> np.ndarray:
         """The tensor as it lies on disk, memory-mapped; bfloat16 appears as uint16. See `to_float32`."""
         place = self._places[name]
+        if not math.prod(place.shape):
+            return np.empty(place.shape, STORED[place.dtype])  # an empty map is refused
         return np.memmap(place.file, STORED[place.dtype], mode="r", offset=place.offset, shape=place.shape)
 
 
@@ -64,49 +72,29 @@ def to_float32(stored: np.ndarray) -> np.ndarray:
     return stored.astype(np.float32)
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
-    names = sorted(set(files.read_json(index)["weight_map"].values())) if index.exists() else ["model.safetensors"]
-    for name in names:
-        if not (folder / name).is_file():
-            raise QwenlabError(
-                f"The model folder {folder} has no file {name}.",
-                "Name a Hugging Face folder with safetensors weights, or fetch the model again.",
-                zh=(
-                    f"模型文件夹 {folder} 中没有文件 {name}。",
-                    "请指定带有 safetensors 权重的 Hugging Face 文件夹，或重新获取该模型。",
-                ),
-            )
-    return [folder / name for name in names]
+def check_finite(name: str, numbers: np.ndarray) -> None:
+    """Refuse numbers that no model computes with.
+
+    Raises:
+        QwenlabError: naming the weight.
+    """
+    if not np.isfinite(numbers).all():
+        raise QwenlabError(
+            f"The weight {name} holds infinite or undefined numbers.",
+            "The training diverged: lower the learning rate and train again.",
+            zh=(f"权重 {name} 中有无穷大或无效的数字。", "训练已发散：请降低学习率后重新训练。"),
+        )
 
 
-def _read_header(file: Path) -> Iterator[tuple[str, _Place]]:
-    broken = QwenlabError(
-        f"{file} is cut short or is no safetensors file.",
-        "Fetch or merge the model again.",
-        zh=(f"{file} 不完整，或不是 safetensors 文件。", "请重新获取或合并该模型。"),
-    )
-    size = file.stat().st_size
-    try:
-        with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            if length > size:
-                raise broken
-            header = json.loads(opened.read(length))
-    except (struct.error, ValueError) as error:
-        raise broken from error
-    header.pop("__metadata__", None)
-    for name, entry in header.items():
-        start, end = entry["data_offsets"]
-        if 8 + length + end > size:
-            raise broken
-        if entry["dtype"] not in STORED:
+def _read(file: Path) -> Iterator[tuple[str, _Place]]:
+    for name, one in read_header(file).items():
+        if one.dtype not in STORED:
             raise QwenlabError(
-                f"The weight {name} in {file} has the type {entry['dtype']}, which is not a plain float.",
-                "Export from the merged model in bfloat16, not from one that is quantized already.",
+                f"The weight {name} in {file} has the type {one.dtype}, which is not a plain float.",
+                "Export from the merged model, not from one that is quantized already.",
                 zh=(
-                    f"{file} 中的权重 {name} 类型为 {entry['dtype']}，不是普通浮点数。",
-                    "请从 bfloat16 的合并模型导出，而不是已量化的模型。",
+                    f"{file} 中的权重 {name} 类型为 {one.dtype}，不是普通浮点数。",
+                    "请从合并后的模型导出，而不是已量化的模型。",
                 ),
             )
-        yield name, _Place(file, entry["dtype"], tuple(entry["shape"]), 8 + length + start)
+        yield name, _Place(file, one.dtype, one.shape, one.start)

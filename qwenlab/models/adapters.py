@@ -14,7 +14,9 @@ from qwenlab.workspace import Workspace
 
 CHANGING = ("layer_replication", "bias", "init_lora_weights")
 """Settings that make PEFT change the base itself, unless they have one of the values below."""
-HARMLESS: dict[str, tuple[Any, ...]] = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian")}
+STARTS = ("gaussian", "eva", "orthogonal")
+"""Ways to begin a training that leave the base as it is; PiSSA and its like change it as well."""
+HARMLESS: dict[str, tuple[Any, ...]] = {"bias": ("none",), "init_lora_weights": (True, False, *STARTS)}
 UNKNOWN = (
     "megatron_config",
     "use_qalora",
@@ -241,6 +243,8 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
         # In the base's own format: a float32 adapter on a bfloat16 base halves the speed of answering.
         if wrapped is None:
             wrapped = PeftModelForCausalLM(model, config, name, autocast_adapter_dtype=False)
+        else:  # or PEFT would read the settings itself
+            wrapped.add_adapter(name, config, autocast_adapter_dtype=False)
         loaded = wrapped.load_adapter(str(adapter), name, autocast_adapter_dtype=False)
         lacking = next(iter(loaded.missing_keys), "")
         if lacking or loaded.unexpected_keys:

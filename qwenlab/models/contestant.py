@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,13 +122,50 @@ class Contestant(Protocol):
         """How its answers are produced: kind, path, fingerprints of weights, tokenizer and template."""
         ...
 
-    def answer(self, prompts: Sequence[list[Message]], settings: Generation) -> Iterator[tuple[int, Answer]]:
-        """Answer all prompts, in any order; yield (index, answer) as soon as each is known."""
+    def answer(
+        self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Answer]]:
+        """Answer all prompts, in any order; yield (index, answer) as soon as each is known.
+
+        Once `should_stop()` is true, what is under way ends soon and nothing further is begun; answers that are not
+        complete have the finish "stopped".
+        """
         ...
 
     def close(self) -> None:
         """Free its memory and stop any server it started."""
         ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A contestant whose prompts are computed together, so that numbers may be rounded by who else is in a batch."""
+
+    def batches(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
+        """Which prompts `answer` takes together, in its order.
+
+        Without some of these batches the others stay as they are.
+        """
+        ...
+
+
+@runtime_checkable
+class Enforceable(Protocol):
+    """A contestant that can be forced into a JSON Schema."""
+
+    def enforced(self, schema: dict[str, Any]) -> Contestant:
+        """The same one, sharing its weights, with every answer forced into the schema; see `enforced_name`."""
+        ...
+
+
+def enforced_name(name: str) -> str:
+    """How a contestant is called while the schema is enforced."""
+    return f"{name} (enforced)"
+
+
+def about_enforced(name: str, schema: dict[str, Any]) -> dict[str, str]:
+    """What `describe` says more of it: whose answers these are, and a digest of the schema, keys in their order."""
+    return {"enforced_for": name, "schema": hashlib.sha256(json.dumps(schema).encode()).hexdigest()[:16]}
 
 
 @runtime_checkable

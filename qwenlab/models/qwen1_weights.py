@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.models.folder import own_file
 
 OUTER = {"transformer.wte": "model.embed_tokens", "transformer.ln_f": "model.norm", "lm_head": "lm_head"}
 INNER = {
@@ -117,13 +118,12 @@ def shard_paths(folder: Path) -> list[Path]:
         if (folder / index).exists():
             named = files.read_json(folder / index)
             names = sorted(set(map(str, named["weight_map"].values()))) if isinstance(named, dict) else []
-            outside = [name for name in names if Path(name).name != name]
-            absent = [name for name in names if not (folder / name).is_file()]
-            if outside or absent:
-                raise _lacks(folder, f"the weight file {(outside or absent)[0]}", f"权重文件 {(outside or absent)[0]}")
-            found = [folder / name for name in names]
+            found = [own_file(folder, name) for name in names]
+            absent = [path.name for path in found if not path.is_file()]
+            if absent:
+                raise _lacks(folder, f"the weight file {absent[0]}", f"权重文件 {absent[0]}")
         if found:
-            return found
+            return [own_file(folder, path.name) for path in found]
     raise _lacks(folder, "weights (.safetensors or pytorch_model*.bin)", "权重（.safetensors 或 pytorch_model*.bin）")
 
 

@@ -29,6 +29,7 @@ from qwenlab.ui.lab import Lab
 from qwenlab.ui.room import Step, ask, room_of
 from qwenlab.ui.talk import Talk
 from qwenlab.ui.texts import Translator
+from qwenlab.ui.visitor import visitor
 
 HERE = Path(__file__).parent
 SCRIPT = (HERE / "compare.js").read_text(encoding="utf-8")
@@ -161,7 +162,7 @@ class _Tab:
         name = suites.chosen_suite(lab)
         specs, chosen = roster.usual(lab), _suite(lab, name)
         return (
-            fresh := Talk(),
+            fresh := Talk(owner=visitor()),
             gr.update(choices=who_answers.choices(lab, t), value=specs),
             gr.update(choices=_suites(lab, t), value=name),
             gr.update(choices=asking.cases(chosen), value=None),
@@ -260,7 +261,7 @@ class _Tab:
         """A new conversation was asked for; the old one stays among the kept ones."""
         if view is not None:
             view.halt()
-        fresh = Talk()
+        fresh = Talk(owner=visitor())
         drawn = self.picture(fresh, note=NOTHING, words="")
         return (fresh, _lineup(self.lab, specs or [], self.t), *drawn[1:])
 
@@ -315,25 +316,25 @@ class _Tab:
         before = last.voted, last.best
         vote = last.vote(column, view.id)
         try:
-            room.votes.append(vote)
+            room.votes(view.owner).append(vote)
         except QwenlabError:
             last.voted, last.best = before
             raise
         self._keep_talk(view)
         mine = {one.identity for one in vote.contestants}
-        both = [one for one in room.votes.read() if {who.identity for who in one.contestants} >= mine]
+        both = [one for one in room.votes(view.owner).read() if {who.identity for who in one.contestants} >= mine]
         said = [preferences.sentence(pair, self.t.language) for pair in preferences.tally(both)]
         return notice("ok", self.t("compare_noted"), " ".join(said[:3]))
 
     def _keep_talk(self, view: Talk) -> None:
-        room_of(self.lab.workspace).talks.save(view)
+        room_of(self.lab.workspace).talks(view.owner).save(view)
 
     # --- earlier conversations, memory -------------------------------------------------------------------
 
     def open(self, view: Talk | None, event: gr.EventData) -> Outputs:
         """A button of the list was pressed: values for `drawn`, who, system, and the lists."""
         view, data = self._known(view), event._data or {}
-        talk_id, store = str(data.get("talk", "")), room_of(self.lab.workspace).talks
+        talk_id, store = str(data.get("talk", "")), room_of(self.lab.workspace).talks(view.owner)
         same = (gr.skip(),) * (len(self.drawn) + 2)
         if view.busy:
             return (*same, *(gr.skip(),) * len(self.talks.shown))
@@ -362,7 +363,7 @@ class _Tab:
         return NOTHING if name else notice("ok", self.t("compare_unloaded")), self.talks.memory_words()
 
     def _known(self, view: Talk | None) -> Talk:
-        if view is None:  # the lab was started again and does not know this window
+        if view is None or view.owner != visitor():  # the lab was started again, or somebody else logged in
             raise QwenlabError(self.t("compare_reload"), self.t("compare_reload_remedy"))
         return view
 

@@ -13,7 +13,7 @@ from qwenlab.conversations import words
 from qwenlab.conversations.strict_json import NotJsonError
 from qwenlab.conversations.words import DataError
 from qwenlab.errors import QwenlabError
-from qwenlab.ui import components, data_check, data_view, import_panel, json_form
+from qwenlab.ui import components, data_check, data_schema, data_view, import_panel, json_form
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, on_load
 from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
@@ -30,7 +30,6 @@ View = tuple[Any, ...]
 def build(lab: Lab, t: Translator) -> None:
     """Build the tab inside the open gr.Tab."""
     state, trained = gr.State(None), Trained(lab)
-    hint = gr.HTML(data_view.start_hint(t), visible=not lab.runs())
     with gr.Row(elem_classes="data"):
         with gr.Column(scale=2, min_width=300):
             chosen = gr.Dropdown(
@@ -39,6 +38,9 @@ def build(lab: Lab, t: Translator) -> None:
                 value=_chosen(lab),
                 container=False,
                 filterable=False,
+            )
+            schema = gr.Dropdown(
+                label=t("data_schema"), info=t("data_schema_about"), choices=[], value=None, filterable=False
             )
             with gr.Accordion(t("more_files"), open=False, elem_classes="files") as folder:
                 panel = import_panel.build(lab, t)
@@ -82,6 +84,16 @@ def build(lab: Lab, t: Translator) -> None:
             lab.choose(dataset=path)
         return load()
 
+    def schemas() -> Any:
+        try:
+            return data_schema.shown(lab, lab.document(), t)
+        except QwenlabError:  # said by `load`
+            return gr.update(choices=[], value=None)
+
+    def satisfy(file: str | None) -> View:
+        data_schema.choose(lab, file, t)
+        return load()
+
     def act(view: EditorState | None, event: gr.EventData) -> View:
         # A lab that was started again does not know this window any more.
         view = view or _look(lab)
@@ -114,8 +126,12 @@ def build(lab: Lab, t: Translator) -> None:
     on_load(load, t, None, outputs, **IN_ORDER)
     if isinstance(tab := Context.block, gr.Tab):
         listen(tab.select, come_back, t, state, outputs, **IN_ORDER)
-    on_load(lambda: gr.update(visible=not lab.runs()), t, None, hint)
+        listen(tab.select, schemas, t, None, schema, **IN_ORDER)
     listen(chosen.input, choose, t, chosen, outputs, **IN_ORDER)
+    on_load(schemas, t, None, schema, **IN_ORDER)
+    listen(chosen.change, schemas, t, None, schema, **IN_ORDER)
+    done = listen(schema.input, satisfy, t, schema, outputs, **IN_ORDER)
+    listen(done.then, schemas, t, None, schema, **IN_ORDER)
     for part in (listed, talk, counted):
         listen(part.submit, act, t, state, outputs, **IN_ORDER)
     listen(listed.apply, check, t, state, [*outputs, checking], concurrency_limit=None)

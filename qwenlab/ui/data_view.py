@@ -295,15 +295,3 @@ def conflict(what: str, remedy: str, t: Translator) -> Html:
         _button("save_copy", t("save_copy")) + _button("overwrite", t("overwrite")) + _button("reload", t("reload"))
     )
     return notice("bad", what, Html(f'{escape(remedy)}<div class="bar">{buttons}</div>'))
-
-
-def start_hint(t: Translator) -> Html:
-    """The five steps, shown until a first run exists."""
-    steps = ("start_data", "start_train", "start_compare", "start_test", "start_export")
-    lines = "".join(f"<li>{_bold_first(t(step))}</li>" for step in steps)
-    return Html(f'<details class="start" open><summary>{escape(t("start_title"))}</summary><ol>{lines}</ol></details>')
-
-
-def _bold_first(text: str) -> str:
-    head, colon, rest = text.partition("：" if "：" in text else ":")
-    return f"<b>{escape(head)}</b>{escape(colon)}{escape(rest)}"

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import gradio as gr
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.evals import report
-from qwenlab.export import package
+from qwenlab.export import mending, place
 from qwenlab.export.gptq import gptq_missing
 from qwenlab.jobs import Job
-from qwenlab.models import adapters, catalogue
-from qwenlab.training import runs
+from qwenlab.models import adapters
 from qwenlab.ui import export_view, ladder, suites
 from qwenlab.ui.components import NOTHING, Html, escape, goto, listen, notice, poll
 from qwenlab.ui.lab import Lab
-from qwenlab.ui.ladder import Ladder
+from qwenlab.ui.ladder import FORMS, Ladder
 from qwenlab.ui.live import LIVE
-from qwenlab.ui.roster import Entrant
 from qwenlab.ui.texts import Translator
 
-FORMS = ("gguf", "gptq")
-FORM_WORDS = {"gguf": "export_format_gguf", "gptq": "export_format_gptq"}
+FORM_WORDS = {
+    "int4": "export_format_int4",
+    "int5": "export_format_int5",
+    "int8": "export_format_int8",
+    "gptq-int4": "export_format_gptq_int4",
+    "gptq-int8": "export_format_gptq_int8",
+}
 
 # A step stands beside its buttons, and above them where the screen is narrow.
 WIDE: dict[str, Any] = {"scale": 4, "min_width": 320}
 NARROW: dict[str, Any] = {"scale": 1, "min_width": 240}
 
 
-def build(lab: Lab, t: Translator) -> None:
-    """Build the tab inside the open gr.Tab."""
+def build(lab: Lab, t: Translator) -> gr.Dropdown:
+    """Build the tab inside the open gr.Tab, cleaning up what killed exports left; returns the choice of the run."""
+    place.recover(lab.workspace.exports)
     forms = [(t(FORM_WORDS[name]), name) for name in FORMS]
     run = gr.Dropdown(
         label=t("export_run"),
@@ -53,7 +55,7 @@ def build(lab: Lab, t: Translator) -> None:
             with gr.Column(**WIDE):
                 second = gr.HTML(**LIVE)
             with gr.Column(**NARROW):
-                form = gr.Radio(label=t("export_format"), choices=forms, value=FORMS[0])
+                form = gr.Radio(label=t("export_format"), choices=forms, value=next(iter(FORMS)))
                 quantize = gr.Button(t("export_quantize_do"), variant="primary", size="sm")
         with gr.Row():
             with gr.Column(**WIDE):
@@ -67,17 +69,16 @@ def build(lab: Lab, t: Translator) -> None:
                 )
                 limit = gr.Number(label=t("export_limit"), value=0, precision=0)
                 prove = gr.Button(t("export_prove_do"), variant="primary", size="sm")
-                card = gr.Button(t("export_card"), size="sm", visible=False)
                 verify = gr.Button(t("export_verify"), size="sm")
         ready = gr.HTML(**LIVE)
     listed = gr.HTML(**LIVE)
-    outputs = [first, second, third, ready, listed, merge, quantize, prove, verify, card]
+    outputs = [first, second, third, ready, listed, merge, quantize, prove, verify]
 
     def look(name: str | None, chosen_form: str) -> tuple[Any, ...]:
         every = export_view.exports_table(ladder.exports(lab.workspace), t)
         job = _run(lab, name)
         if job is None:
-            return NOTHING, NOTHING, NOTHING, NOTHING, every, *(gr.update(interactive=False),) * 5
+            return NOTHING, NOTHING, NOTHING, NOTHING, every, *(gr.update(interactive=False),) * 4
         found = ladder.read_ladder(lab.workspace, job, chosen_form)
         return (
             export_view.merge_step(found, t),
@@ -106,14 +107,16 @@ def build(lab: Lab, t: Translator) -> None:
 
         return act
 
-    def act(name: str | None, chosen_form: str, event: gr.EventData) -> tuple[Any, ...]:
-        stop_job(lab, str((event._data or {}).get("key", "")))
-        return look(name, chosen_form)
-
-    def write_card(name: str | None, chosen_form: str) -> tuple[Any, ...]:
-        put_on_card(ladder.read_ladder(lab.workspace, _needed(lab, name, t), chosen_form))
-        gr.Info(t("export_carded"))
-        return look(name, chosen_form)
+    def act(
+        name: str | None, chosen_form: str, chosen_suite: str, few: float | None, event: gr.EventData
+    ) -> tuple[Any, ...]:
+        key = str((event._data or {}).get("key", ""))
+        if key.startswith("mend "):
+            found = ladder.read_ladder(lab.workspace, _needed(lab, name, t), chosen_form)
+            chosen_form = mend(lab, found, key.removeprefix("mend "), t, chosen_suite, few)
+        else:
+            stop_job(lab, key)
+        return *look(name, chosen_form), chosen_form
 
     both = [run, form]
     poll(4, offered, t, [run], [run, empty, whole])
@@ -123,20 +126,19 @@ def build(lab: Lab, t: Translator) -> None:
     for button, step in ((merge, "merge"), (quantize, "quantize"), (verify, "verify")):
         listen(button.click, begin(step), t, both, outputs)
     listen(prove.click, begin("prove"), t, [*both, suite, limit], outputs)
-    listen(card.click, write_card, t, both, outputs)
     for part in (first, second, third):
-        listen(part.submit, act, t, both, outputs)
+        listen(part.submit, act, t, [*both, suite, limit], [*outputs, form])
+    return run
 
 
 def _buttons(found: Ladder, t: Translator) -> tuple[Any, ...]:
-    free = found.working() is None
+    free, proven = found.working() is None, found.last is not None and found.last.passed is not None
     words = {
         "merge": t("export_merge_again" if found.merged else "export_merge_do"),
         "quantize": t("export_quantize_again" if found.small else "export_quantize_do"),
-        "prove": t("export_prove_again" if found.proving else "export_prove_do"),
+        "prove": t("export_prove_again" if proven else "export_prove_do"),
     }
-    able = free and not (found.form == "gptq" and gptq_missing())
-    proven = found.proving is not None and found.proving.state() == "finished"
+    able = free and not (FORMS[found.form].form == "gptq" and gptq_missing())
     return (
         gr.update(value=words["merge"], interactive=free, variant="secondary" if found.merged else "primary"),
         gr.update(
@@ -147,10 +149,9 @@ def _buttons(found: Ladder, t: Translator) -> tuple[Any, ...]:
         gr.update(
             value=words["prove"],
             interactive=free and found.merged is not None,
-            variant="secondary" if found.proving else "primary",
+            variant="secondary" if proven else "primary",
         ),
         gr.update(interactive=free and found.last is not None),
-        gr.update(visible=proven, interactive=free),
     )
 
 
@@ -160,25 +161,52 @@ def start_step(lab: Lab, found: Ladder, step: str, t: Translator, suite: str = "
     Raises:
         QwenlabError: when a step is in progress, or the one before is missing.
     """
+    _require_free(found, t)
+    last = found.last
+    if step == "merge":
+        return _start(lab, ["merge", found.run.id, "-o", str(found.merged_folder)])
+    if found.merged is None or last is None:
+        raise QwenlabError(t("export_needs_merge"))
+    if step == "quantize":
+        flags = FORMS[found.form].flags
+        return _start(lab, ["quantize", str(found.merged.folder), "-o", str(found.small_folder), *flags])
+    if step == "verify":
+        return _start(lab, ["verify", str(last.folder), "--json"])
+    return suites.start_proof(lab, t, suite, last.folder, _cases(limit, t))
+
+
+def mend(lab: Lab, found: Ladder, key: str, t: Translator, suite: str, limit: float | None) -> str:
+    """Start what a remedy of a failed export says, with its proof; returns the form that it makes.
+
+    Raises:
+        QwenlabError: when a step is in progress, or there is no such remedy any more.
+    """
+    _require_free(found, t)
+    known = mending.remedies(found.last.about) if found.last and found.last.passed is False else []
+    remedy = next((one for one in known if one.key == key), None)
+    if remedy is None or found.merged is None:
+        raise QwenlabError(t("export_mend_gone"))
+    form = next(name for name, one in FORMS.items() if (one.form, one.bits) == (remedy.form, remedy.bits))
+    target = ladder.small_folder(lab.workspace, found.run, form)
+    few = _cases(limit, t)
+    proof = ["--suite", str(suites.needed_suite(lab, t, suite)), *(["--limit", str(few)] if few else [])]
+    _start(lab, ["quantize", str(found.merged.folder), "-o", str(target), *remedy.flags, *proof])
+    return form
+
+
+def _require_free(found: Ladder, t: Translator) -> None:
     if found.working() is not None:
         raise QwenlabError(t("export_busy"), t("export_busy_do"))
-    if step != "merge" and found.merged is None:
-        raise QwenlabError(t("export_needs_merge"))
-    if step == "prove":
-        if limit is not None and limit < 0:
-            raise QwenlabError(t("export_limit_wrong"))
-        speaks = catalogue.languages(runs.recipe_of(found.run).model)
-        asked = [Entrant(spec, name, "model", languages=speaks) for name, spec in found.contestants()]
-        return suites.start_test(lab, t, suite, asked, speaks, int(limit or 0) or None)
-    last = found.last
-    words = {
-        "merge": ["merge", found.run.id, "-o", str(found.merged_folder)],
-        "quantize": [
-            *("quantize", str(found.merged_folder), "-o", str(found.small_folder)),
-            *("--format", found.form, "--bits", "4"),
-        ],
-        "verify": ["verify", str(last.folder) if last else "", "--json"],
-    }[step]
+
+
+def _cases(limit: float | None, t: Translator) -> int | None:
+    """How many cases to ask; None for all."""
+    if limit is not None and limit < 0:
+        raise QwenlabError(t("export_limit_wrong"))
+    return int(limit or 0) or None
+
+
+def _start(lab: Lab, words: list[str]) -> Job:
     job = Job(files.new_folder(lab.workspace.jobs, "export"))
     job.start("export", ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder), *words])
     return job
@@ -197,25 +225,7 @@ def stop_job(lab: Lab, key: str) -> None:
     elif action == "kill":
         job.kill()
         job.finish("stopped")  # the worker is gone: nobody else writes here
-        for staging in lab.workspace.exports.glob(".*.part"):
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def put_on_card(found: Ladder) -> None:
-    """Write the proof's scoreboard on the model card of what was tested, and renew its checksums.
-
-    Raises:
-        QwenlabError: when the result cannot be read.
-    """
-    shown = suites.read_result(found.proving.folder) if found.proving else None
-    if shown is None:
-        return
-    bytes_of = export_view.sizes(found)
-    rows = [one.row(bytes_of.get(one.name)) for one in shown.result.contestants]
-    board = report.scoreboard(rows, markdown=True)
-    for one in (found.merged, found.small):
-        if one is not None:
-            package.add_scorecard(one.folder, shown.result.suite.name, board)
+        place.recover(lab.workspace.exports)
 
 
 # --- which run -------------------------------------------------------------------------------------------
@@ -257,5 +267,5 @@ def _nothing_yet(t: Translator) -> Html:
 
 
 def _unable(form: str, t: Translator) -> Html:
-    missing = gptq_missing(t.language) if form == "gptq" else ""
+    missing = gptq_missing(t.language) if FORMS[form].form == "gptq" else ""
     return notice("warn", t("export_gptq_missing"), missing) if missing else NOTHING

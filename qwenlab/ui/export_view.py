@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from qwenlab.errors import QwenlabError
-from qwenlab.evals import report
-from qwenlab.evals.compare import Verdict, sentence
-from qwenlab.evals.result import RESULT, Result
 from qwenlab.evals.words import measure_name
-from qwenlab.export import package
+from qwenlab.export import card, mending
 from qwenlab.jobs import Job
-from qwenlab.models import adapters
-from qwenlab.training import runs
 from qwenlab.ui import suites
 from qwenlab.ui.components import (
     NOTHING,
     Html,
     badge,
     ended_words,
-    error_words,
     escape,
+    fold,
     goto,
     notice,
     progress_bar,
@@ -35,7 +30,7 @@ from qwenlab.ui.texts import Translator
 from qwenlab.ui.training_view import KILL_AFTER, log_fold, model_title, stop_waits
 
 KINDS = {"gguf": "GGUF", "gptq": "GPTQ"}
-MEASURES = ("strict", "usable", "field_accuracy", "document_exact")
+MEASURES = ("strict", "usable", "field_accuracy", "document_exact", "passed")
 
 
 # --- the steps -------------------------------------------------------------------------------------------
@@ -79,28 +74,25 @@ def quantize_step(ladder: Ladder, t: Translator) -> Html:
 
 
 def prove_step(ladder: Ladder, t: Translator) -> Html:
-    """Step 3: the scoreboard, what quantizing changed, and the check of the files."""
-    job, body, old, done = ladder.proving, "", False, None
+    """Step 3: what the proof says in one sentence, what it rests on, and what mends a failure."""
+    job, made, body = ladder.proving, ladder.last, ""
     if job is not None:
-        body += _job_part(job, None, t, t("export_proving_load"))
-        try:
-            shown = suites.read_result(job.folder)
-        except QwenlabError as error:
-            shown, body = None, body + notice("bad", *error_words(error, t))
-        if shown is not None and shown.result.contestants and job.state() != "running":
-            old = _outdated(ladder)
-            done = ladder.last if shown.result.complete else None
-            body += _scores(ladder, shown, old, t)
-    elif ladder.merged is None:
+        body += _job_part(job, made, t, t("export_proving_load"))
+    if made is not None and made.proof:
+        body += proof_part(made, t)
+    elif made is None:
         body += f'<p class="quiet">{escape(t("export_needs_merge"))}</p>'
     body += _check_part(ladder, t)
-    return _step(t("export_prove"), t("export_prove_about"), job, done, old, body, t)
+    proven = made if made is not None and made.proof else None
+    return _step(t("export_prove"), t("export_prove_about"), job, proven, ladder.outdated, body, t)
 
 
 def _step(title: str, about: str, job: Job | None, made: Export | None, old: bool, body: str, t: Translator) -> Html:
     state = job.state() if job is not None else "new"
     if state == "running":
         kind, words = "busy", t("state_running")
+    elif made and not old and made.passed is False:
+        kind, words = "bad", t("export_failed_check")
     elif made:
         kind, words = ("warn", t("export_outdated")) if old else ("ok", t("export_done"))
     elif state in ("failed", "stopped", "interrupted"):
@@ -161,93 +153,47 @@ def _act(action: str, job: Job, words: str) -> str:
 # --- the proof -------------------------------------------------------------------------------------------
 
 
-def _outdated(ladder: Ladder) -> bool:
-    """Whether something was made anew since the proof began."""
-    began = started(ladder.proving) if ladder.proving else 0.0
-    return any(made is not None and made.made > began for made in (ladder.merged, ladder.small))
+def proof_part(made: Export, t: Translator) -> Html:
+    """A scorecard: the verdict in a sentence, the scoreboard, and more for whoever wants it."""
+    proof = made.proof or {}
+    words = t("export_cases", suite=proof.get("suite", ""), number=f"{proof.get('cases', 0):,}")
+    said, details = (proof.get(key) or {} for key in ("sentence", "details"))
+    body: str = notice("ok" if made.passed else "bad", said.get(t.language, ""))
+    if not made.passed:
+        body += _mending(made, t)
+    body += f'<p class="quiet">{escape(words)}</p>{scoreboard(proof.get("rows") or [], t)}'
+    lines = "".join(f"<li>{escape(line)}</li>" for line in details.get(t.language) or [])
+    body += fold(f"proof-{made.folder.name}", t("export_details"), f"<ul>{lines}</ul>")
+    return Html(body + goto("tab_test", t("export_open_test")))
 
 
-def proven(ladder: Ladder) -> bool | None:
-    """Whether the newest proof, of what stands there now, found no loss; None when nothing is proven yet.
-
-    A suite that cannot tell a difference counts as no loss, as the words beside it say.
-    """
-    job = ladder.proving
-    if job is None or job.state() != "finished" or _outdated(ladder):
-        return None
-    try:
-        shown = suites.read_result(job.folder)
-    except QwenlabError:
-        return None
-    if shown is None or not shown.result.complete:
-        return None
-    return all(one.code != "worse" for one in _quantizing(shown.result))
+def _mending(made: Export, t: Translator) -> str:
+    """A button for each thing that usually helps."""
+    found = mending.remedies(made.about)
+    if not found:
+        return notice("none", t("export_mend_none"))
+    buttons = "".join(
+        f'<p><button type="button" data-key="mend {escape(one.key)}">{escape(t("export_mend_do"))}</button> '
+        f"{escape(one.words[t.language == 'zh'])}</p>"
+        for one in found
+    )
+    return f"<p><b>{escape(t('export_mend'))}</b></p>{buttons}"
 
 
-def _scores(ladder: Ladder, shown: suites.Shown, old: bool, t: Translator) -> str:
-    result = shown.result
-    words = t("export_cases", suite=result.suite.name, number=f"{len(result.suite.cases):,}")
-    body = f'<p class="quiet">{escape(words)}</p>{scoreboard(result, sizes(ladder), t)}'
-    if old:
-        return notice("warn", t("export_prove_old"), t("export_prove_old_do")) + body
-    if not result.complete:
-        return notice("warn", t("export_partial")) + body
-    quantizing = _quantizing(result)
-    lines = [one for one in shown.verdicts if one.name == "adapter"] + quantizing
-    body += "".join(f"<p>{escape(sentence(one, t.language))}</p>" for one in lines)
-    if any(one.code == "worse" for one in quantizing):
-        body += notice("bad", t("export_lost"), t("export_lost_do"))
-    elif quantizing:
-        body += notice("ok", t("export_held"))
-    return body + goto("tab_test", t("export_open_test"))
-
-
-_verdicts: dict[tuple[Path, int], list[Verdict]] = {}
-
-
-def _quantizing(result: Result) -> list[Verdict]:
-    """The quantized model against the merged one; computed once for each state of the result."""
-    written = result.folder / RESULT
-    key = (result.folder, written.stat().st_mtime_ns if written.exists() else 0)
-    if key not in _verdicts:
-        both = {"merged", "int4"} <= {one.name for one in result.contestants}
-        _verdicts[key] = [one for one in result.verdicts("merged") if one.name == "int4"] if both else []
-    return _verdicts[key]
-
-
-def scoreboard(result: Result, bytes_of: dict[str, int], t: Translator) -> Html:
-    """Contestants by measures."""
-    columns = [name for name in MEASURES if any(one.summary.rates.get(name) for one in result.contestants)]
+def scoreboard(rows: Sequence[Mapping[str, Any]], t: Translator) -> Html:
+    """Contestants by measures, of a scorecard."""
+    columns = [name for name in MEASURES if any(row.get(name) is not None for row in rows)]
     heads = [measure_name(name, t.language) for name in ("contestant", *columns, "tokens_per_s", "size")]
-    rows = [
+    cells = [
         [
-            one.name,
-            *(report.percent(one.summary.rates[name]) for name in columns),
-            f"{one.tokens_per_s:.1f}" if one.tokens_per_s is not None else "",
-            size_words(bytes_of[one.name]) if one.name in bytes_of else "",
+            row.get("name", ""),
+            *(f"{100 * row[name]:.1f} %" if row.get(name) is not None else "" for name in columns),
+            f"{row['tokens_per_s']:.1f}" if row.get("tokens_per_s") is not None else "",
+            size_words(row["bytes"]) if row.get("bytes") is not None else "",
         ]
-        for one in result.contestants
+        for row in rows
     ]
-    return table(heads, rows, range(1, len(heads)))
-
-
-def sizes(ladder: Ladder) -> dict[str, int]:
-    """Bytes on disk of each contestant's weights."""
-    found = {}
-    try:
-        base = _weights(runs.base_of(ladder.run))
-        found = {"base": base, "adapter": base + _weights(adapters.of_run(ladder.run.folder))}
-    except QwenlabError:
-        pass  # the base model was moved: its size is not known
-    if ladder.merged:
-        found["merged"] = _weights(ladder.merged.folder)
-    if ladder.small:
-        found["int4"] = _weights(ladder.small.folder)
-    return found
-
-
-def _weights(folder: Path) -> int:
-    return sum(path.stat().st_size for form in ("safetensors", "gguf") for path in folder.glob(f"*.{form}"))
+    return table(heads, cells, range(1, len(heads)))
 
 
 def _check_part(ladder: Ladder, t: Translator) -> Html:
@@ -282,25 +228,36 @@ def last_json(job: Job) -> dict[str, Any]:
 
 
 def handover(ladder: Ladder, t: Translator) -> Html:
-    """The folder and the commands that serve it."""
+    """What to do next, and at the end the folder, the commands that serve it, and Download."""
     made = ladder.last
     if made is None:
-        return Html(f'<div class="run"><p class="quiet">{escape(t("export_ready_none"))}</p></div>')
-    kind, found = str(made.about.get("kind", "")), proven(ladder)
-    verdict = {
-        None: badge("none", t("export_unproven")),
-        True: badge("ok", t("export_proven")),
-        False: badge("bad", t("export_lost")),
-    }[found]
-    there = "\n".join(line.strip() for line in package.SERVING.get(kind, "").splitlines())
+        return Html(f'<div class="run"><p>{escape(t("export_next_merge"))}</p></div>')
+    passed = None if ladder.outdated else made.passed
+    kind, words, next_ = {
+        None: ("none", "export_unproven", "export_next_outdated" if ladder.outdated else "export_next_prove"),
+        True: ("ok", "export_proven", "export_next_ready"),
+        False: ("bad", "export_failed_check", "export_next_mend"),
+    }[passed]
+    head = (
+        f'<div class="run"><div class="head"><b>{escape(t("export_ready"))}</b>'
+        f"<span>{escape(made.folder.name)}</span><span>{size_words(made.bytes)}</span>{badge(kind, t(words))}</div>"
+        f"<p><b>{escape(t(next_))}</b></p>"
+    )
+    if passed is False:
+        return Html(head + "</div>")
+    there = "\n".join(card.SERVING.get(str(made.about.get("kind", "")), ()))
     here = f'qwenlab serve "{made.folder}"'
     return Html(
-        f'<div class="run"><div class="head"><b>{escape(t("export_ready"))}</b>'
-        f"<span>{escape(made.folder.name)}</span><span>{size_words(made.bytes)}</span>{verdict}</div>"
-        f'<p class="path">{escape(made.folder)}</p>'
+        f'{head}<p class="path">{escape(made.folder)}</p><p>{download(made, t)}</p>'
         f'<p>{escape(t("export_serve"))}</p><pre class="command">{escape(there)}</pre>'
         f'<p>{escape(t("export_serve_here"))}</p><pre class="command">{escape(here)}</pre></div>'
     )
+
+
+def download(made: Export, t: Translator) -> Html:
+    """A link to the export as one ZIP file."""
+    words = t("export_download", size=size_words(made.bytes))
+    return Html(f'<a class="button" href="/download/export/{quote(made.folder.name)}.zip" download>{escape(words)}</a>')
 
 
 def exports_table(found: Sequence[Export], t: Translator) -> Html:
@@ -308,13 +265,15 @@ def exports_table(found: Sequence[Export], t: Translator) -> Html:
     if not found:
         return NOTHING
     heads = ("export_col_name", "export_col_kind", "export_col_base", "export_col_size", "export_col_made")
+    checks = {None: "export_unproven", True: "export_proven", False: "export_failed_check"}
     rows = []
     for one in found:
         kind = str(one.about.get("kind", ""))
         form = t("export_kind_merged") if kind == "merged" else one.about.get("format") or KINDS.get(kind, kind)
         made = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.made))
-        rows.append([one.folder.name, form, model_title(str(one.about.get("base", ""))), size_words(one.bytes), made])
-    listed = table([t(key) for key in heads], rows, (3,))
+        size, base = size_words(one.bytes), model_title(str(one.about.get("base", "")))
+        rows.append([one.folder.name, form, base, size, made, t(checks[one.passed])])
+    listed = table([t(key) for key in (*heads, "export_col_check")], rows, (3,))
     return Html(f'<div class="run"><div class="head"><b>{escape(t("export_all"))}</b></div>{listed}</div>')
 
 

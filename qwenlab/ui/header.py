@@ -9,16 +9,11 @@ from qwenlab.ui import suites
 from qwenlab.ui.components import Html, badge, escape
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
+from qwenlab.ui.visitor import visitor
 
 STATE_KINDS = {"running": "busy", "finished": "ok", "failed": "bad", "interrupted": "warn"}
 
-# A click on a part of the line opens the tab where it can be changed.
-SCRIPT = """
-element.addEventListener("click", (event) => {
-  const part = event.target.closest("[data-goto]");
-  if (part) document.querySelector(`#journey [data-tab-id="${part.dataset.goto}"]`)?.click();
-});
-"""
+SCRIPT = (Path(__file__).parent / "header.js").read_text(encoding="utf-8")
 
 
 def context_line(lab: Lab, t: Translator) -> Html:
@@ -30,13 +25,19 @@ def context_line(lab: Lab, t: Translator) -> Html:
         _part("tab_test", t("header_suite"), escape(suites.chosen_suite(lab) or t("header_none"))),
     ]
     languages = " | ".join(
-        f"<b>{name}</b>" if code == t.language else f'<a href="/{code}/" lang="{code}">{name}</a>'
+        f'<b aria-current="true">{name}</b>' if code == t.language else f'<a href="/{code}/" lang="{code}">{name}</a>'
         for code, name in (("en", "EN"), ("zh", "中文"))
     )
     return Html(
-        f'<div class="context"><b class="name">{escape(t("title"))}</b>{"".join(parts)}'
-        f'<span class="push"></span><span class="languages">{languages}</span></div>'
+        f'<div class="context"><h1 class="name">{escape(t("title"))}</h1>{"".join(parts)}'
+        f'<span class="push"></span>{_leave(t)}<span class="languages">{languages}</span></div>'
     )
+
+
+def _leave(t: Translator) -> str:
+    name = visitor()
+    words = escape(t("logout", name=name))
+    return f'<form method="post" action="/logout"><button type="submit">{words}</button></form>' if name else ""
 
 
 def _part(tab: str, label: str, value: Html) -> str:

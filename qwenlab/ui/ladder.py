@@ -9,37 +9,76 @@ from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.export import package
+from qwenlab.export import card, package
 from qwenlab.jobs import Job
 from qwenlab.models import adapters
-from qwenlab.training import runs
 from qwenlab.workspace import Workspace
 
-SMALL = {"gguf": "int4", "gptq": "gptq-int4"}
-"""What the quantized folder of a run is called, after the run's name."""
+
+@dataclass(frozen=True)
+class Form:
+    """A way to quantize: as `qwenlab quantize` takes it, and how its folder's name ends."""
+
+    form: str
+    bits: int
+    ending: str
+
+    @property
+    def flags(self) -> list[str]:
+        """For the command line."""
+        return ["--format", self.form, "--bits", str(self.bits)]
+
+
+FORMS = {
+    "int4": Form("gguf", 4, "int4"),
+    "int5": Form("gguf", 5, "int5"),
+    "int8": Form("gguf", 8, "int8"),
+    "gptq-int4": Form("gptq", 4, "gptq-int4"),
+    "gptq-int8": Form("gptq", 8, "gptq-int8"),
+}
+"""By the name under which the page knows them."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """A finished export folder with its manifest, its size in bytes, and when it was made (epoch seconds)."""
+    """A finished export folder with its manifest, its size in bytes, and when it was made (epoch seconds).
+
+    Attributes:
+        proof: its scorecard (see `commands.scorecard`); None before it is proven.
+    """
 
     folder: Path
     about: dict[str, Any]
     bytes: int
     made: float
+    proof: dict[str, Any] | None = None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether it passed its check; None before it is proven."""
+        return None if self.proof is None else bool(self.proof.get("passed"))
 
 
 def read_export(folder: Path) -> Export | None:
     """The export in that folder; None where there is none."""
     manifest = folder / package.MANIFEST
     try:
-        # The manifest is written when the weights stand; a model card made later does not touch it.
+        # The manifest is written when the weights stand; what a proof adds later does not touch it.
         stamp = manifest.stat().st_mtime_ns
         about = files.read_json(manifest)
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        proof = files.read_json(folder / card.SCORECARD) if (folder / card.SCORECARD).exists() else None
     except (OSError, QwenlabError):
         return None
-    return Export(folder, about, size, stamp / 1e9) if isinstance(about, dict) else None
+    if not isinstance(about, dict):
+        return None
+    return Export(folder, about, size, stamp / 1e9, proof if isinstance(proof, dict) else None)
+
+
+def newest_of(folder: Path) -> Export | None:
+    """The export of that name, or the one under the name of a failed check, whichever is newer."""
+    both = (read_export(folder), read_export(folder.with_name(folder.name + package.FAILED)))
+    return max((one for one in both if one), key=lambda one: one.made, default=None)
 
 
 def exports(workspace: Workspace) -> list[Export]:
@@ -71,6 +110,7 @@ class Ladder:
     """The three steps of one run in one format.
 
     Attributes:
+        form: a key of FORMS.
         merged, small: the folders' exports, where they exist.
         merging, quantizing, checking, proving: the newest job of each step.
     """
@@ -93,7 +133,7 @@ class Ladder:
     @property
     def small_folder(self) -> Path:
         """Where the quantized model goes."""
-        return self.workspace.exports / f"{self.run.id}-{SMALL[self.form]}"
+        return small_folder(self.workspace, self.run, self.form)
 
     @property
     def last(self) -> Export | None:
@@ -105,21 +145,22 @@ class Ladder:
         steps = (self.merging, self.quantizing, self.checking, self.proving)
         return next((job for job in steps if job is not None and job.state() == "running"), None)
 
-    def contestants(self) -> list[tuple[str, str]]:
-        """(name, spec) of everyone that the proof asks."""
-        model = runs.recipe_of(self.run).model
-        found = [("base", model), ("adapter", f"{model}+{self.run.id}")]
-        if self.merged:
-            found.append(("merged", str(self.merged.folder)))
-        if self.small:
-            found.append(("int4", str(self.small.folder)))
-        return found
+    @property
+    def outdated(self) -> bool:
+        """Whether the run learned, or was merged, since what would be handed over was made."""
+        merged = self.merged is not None and adapter_time(self.run) > self.merged.made
+        return merged or (self.small is not None and self.merged is not None and self.small.made < self.merged.made)
+
+
+def small_folder(workspace: Workspace, run: Job, form: str) -> Path:
+    """Where a run's quantized model goes."""
+    return workspace.exports / f"{run.id}-{FORMS[form].ending}"
 
 
 def read_ladder(workspace: Workspace, run: Job, form: str) -> Ladder:
     """How far a run has come, from folders alone."""
     merged = workspace.exports / f"{run.id}-merged"
-    small = workspace.exports / f"{run.id}-{SMALL[form]}"
+    small = small_folder(workspace, run, form)
     jobs = [(job, *verb_of(job)) for job in export_jobs(workspace)]
 
     def newest(verb: str, *wanted: Path) -> Job | None:
@@ -131,12 +172,12 @@ def read_ladder(workspace: Workspace, run: Job, form: str) -> Ladder:
         workspace,
         run,
         form,
-        read_export(merged),
-        read_export(small),
+        newest_of(merged),
+        newest_of(small),
         newest("merge", merged),
         newest("quantize", small),
-        newest("verify", merged, small),
-        _proof_job(workspace, run, form),
+        newest("verify", *_names(merged), *_names(small)),
+        _proof_job(workspace, {str(path) for path in (*_names(merged), *_names(small))}),
     )
 
 
@@ -146,14 +187,16 @@ def _targets(verb: str, rest: Sequence[str]) -> list[str]:
     return [rest[at + 1] for at, word in enumerate(rest[:-1]) if word in ("-o", "--output")]
 
 
-def _proof_job(workspace: Workspace, run: Job, form: str) -> Job | None:
-    """The newest test that asked this run's merged model, and its quantized one in this format where any."""
-    other = {f"int4={workspace.exports / f'{run.id}-{SMALL[one]}'}" for one in SMALL if one != form}
+def _names(folder: Path) -> tuple[Path, Path]:
+    return folder, folder.with_name(folder.name + package.FAILED)
+
+
+def _proof_job(workspace: Workspace, folders: set[str]) -> Job | None:
+    """The newest proof of one of these exports."""
     found = sorted(workspace.results.glob("*/job.json"), key=lambda path: -path.stat().st_mtime_ns)
     for path in found:
         verb, rest = verb_of(Job(path.parent))
-        asked = set(rest)
-        if verb == "test" and f"merged={workspace.exports / f'{run.id}-merged'}" in asked and not other & asked:
+        if verb == "prove" and folders & set(rest[:1]):
             return Job(path.parent)
     return None
 

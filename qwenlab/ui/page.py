@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -13,14 +14,29 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
+from qwenlab import accounts
 from qwenlab.conversations import formats
 from qwenlab.conversations.words import Language
 from qwenlab.errors import QwenlabError
-from qwenlab.ui import compare_tab, components, data_tab, downloads, export_tab, header, test_tab, training_tab
-from qwenlab.ui.guard import COOKIE, Guard, preferred_language
+from qwenlab.ui import (
+    compare_tab,
+    components,
+    data_tab,
+    downloads,
+    export_tab,
+    header,
+    install,
+    login,
+    start_tab,
+    test_tab,
+    training_tab,
+)
+from qwenlab.ui.guard import COOKIE, USER, Guard, preferred_language
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.limits import UPLOAD_BYTES, Limits
+from qwenlab.ui.sessions import Brake, Sessions
 from qwenlab.ui.texts import Translator
 
 HERE = Path(__file__).parent
@@ -39,31 +55,30 @@ FONTS = [
 MONO = ["ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "Noto Sans Mono CJK SC", "monospace"]
 DAY = (86400, 86400)
 """Uploaded copies are looked for once a day and deleted when a day old."""
-ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#1f5fa8"/>'
-    '<path d="M4 8l3 3 5-6" stroke="#fff" stroke-width="2" fill="none"/></svg>'
-)
 
 
 def build_page(lab: Lab, language: Language) -> gr.Blocks:
     """The whole page in one language."""
     t = Translator(language)
-    tabs = (
-        ("tab_data", data_tab.build),
-        ("tab_train", training_tab.build),
-        ("tab_compare", compare_tab.build),
-        ("tab_test", test_tab.build),
-        ("tab_export", export_tab.build),
-    )
     with gr.Blocks(title=t("title"), analytics_enabled=False, fill_width=True, delete_cache=DAY) as page:
         line = gr.HTML(
             header.context_line(lab, t), elem_id="context", js_on_load=header.SCRIPT, apply_default_css=False
         )
         components.poll(3, lambda: header.context_line(lab, t), t, outputs=[line])
         with gr.Tabs(elem_id="journey"):
-            for key, build in tabs:
-                with gr.Tab(t(key), id=key):
-                    build(lab, t)
+            with gr.Tab(t("tab_start"), id="tab_start"):
+                started = start_tab.build(lab, t)
+            with gr.Tab(t("tab_data"), id="tab_data"):
+                data_tab.build(lab, t)
+            with gr.Tab(t("tab_train"), id="tab_train"):
+                run = training_tab.build(lab, t)
+            with gr.Tab(t("tab_compare"), id="tab_compare"):
+                compare_tab.build(lab, t)
+            with gr.Tab(t("tab_test"), id="tab_test"):
+                result, case = test_tab.build(lab, t)
+            with gr.Tab(t("tab_export"), id="tab_export"):
+                export = export_tab.build(lab, t)
+        start_tab.wire(lab, t, started, start_tab.Places(run, result, case, export))
     # A mounted page is never launched, and until it is, Gradio takes any path that a visitor sends for an upload.
     page.has_launched = True
     return page
@@ -106,30 +121,30 @@ def _head(language: Language) -> str:
     return f'<script>document.documentElement.lang = "{code}"</script>{style}'
 
 
-def create_app(lab: Lab) -> FastAPI:
-    """The web application: /en and /zh, a redirect to the reader's language, and downloads."""
+def create_app(lab: Lab, names: Iterable[str] = ()) -> FastAPI:
+    """The web application: /en and /zh, a redirect to the reader's language, and downloads.
+
+    Args:
+        lab: the lab; where other machines may reach it, everybody has to log in.
+        names: by which it is reached beside its addresses and the computer's name.
+    """
     app = FastAPI(title="Qwenlab", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/")
     def home(request: Request) -> Response:
         return RedirectResponse(f"/{preferred_language(request)}/", status_code=307)
 
-    @app.get("/manifest.json")
-    def manifest() -> Response:
-        return JSONResponse(
-            {"name": "Qwenlab", "short_name": "Qwenlab", "start_url": "/", "display": "standalone"},
-            media_type="application/manifest+json",
-        )
-
-    @app.get("/favicon.ico")
-    def icon() -> Response:
-        return Response(ICON, media_type="image/svg+xml")
-
     @app.get("/download/data/{form}")
     def download(form: str, request: Request) -> Response:
+        if not form.isalnum():  # it becomes the ending of a file's name
+            return PlainTextResponse("", status_code=404)
         return _download_data(lab, form, Translator(preferred_language(request)))
 
+    app.include_router(install.router())
     app.include_router(downloads.router(lab))
+    sessions = Sessions(lambda: accounts.read(lab.workspace)) if lab.listen else None
+    if sessions is not None:
+        app.include_router(login.router(lab.workspace, sessions, Brake()))
 
     for language in ("en", "zh"):
         gr.mount_gradio_app(
@@ -143,11 +158,14 @@ def create_app(lab: Lab) -> FastAPI:
             run_history=False,
             show_error=True,
             ssr_mode=False,
-            pwa=False,
+            pwa=True,
             enable_monitoring=False,
             mcp_server=False,
+            max_file_size=UPLOAD_BYTES,
+            auth_dependency=lambda request: request.scope.get(USER),
         )
-    app.add_middleware(Guard, listen=lab.listen)
+    app.add_middleware(Limits)
+    app.add_middleware(Guard, sessions=sessions, names=names)  # the last one added is the first to see a request
     return app
 
 

@@ -21,6 +21,7 @@ from qwenlab.ui.judging import Wanted
 from qwenlab.ui.kept_talks import TalkStore
 from qwenlab.ui.roster import Entrant
 from qwenlab.ui.talk import Exchange, Reply, Talk
+from qwenlab.ui.visitor import private
 from qwenlab.workspace import Workspace
 
 LOOK_SECONDS = 0.3
@@ -80,7 +81,7 @@ class Room:
         make: makes the contestant of (workspace, pool, name, spec); `contestants.make` when None.
 
     Attributes:
-        talks: the conversations that are kept. votes: the record of verdicts.
+        line: who waits for an answer. pool: the models in memory.
     """
 
     def __init__(self, workspace: Workspace, make: Callable[..., Contestant] | None = None) -> None:
@@ -91,9 +92,15 @@ class Room:
         self._make = make or contestants.make
         self.line = Line()
         self.pool = ModelPool()
-        self.talks = TalkStore(workspace.talks)
-        self.votes = VoteLog(workspace.talks / "votes.jsonl")
         self._made: dict[str, Contestant] = {}
+
+    def talks(self, owner: str = "") -> TalkStore:
+        """The conversations that a user keeps; without users, everybody's."""
+        return TalkStore(private(self.workspace.talks, owner))
+
+    def votes(self, owner: str = "") -> VoteLog:
+        """A user's record of verdicts, which holds what was said."""
+        return VoteLog(private(self.workspace.talks, owner) / "votes.jsonl")
 
     def loading(self, entrant: Entrant) -> Loading | None:
         """What loading this one takes; None when it is in memory or needs none, or is not there at all."""
@@ -138,7 +145,7 @@ class Room:
         if entrant.kind == "endpoint":
             return None
         model = entrant.spec.partition("+")[0] if entrant.kind in ("adapter", "checkpoint") else entrant.spec
-        path = self.workspace.models / model if catalogue.entry(model) else Path(model)
+        path = self.workspace.models / model if catalogue.is_ready(self.workspace, model) else Path(model)
         if entrant.kind == "gguf" and path.is_dir():
             path = next(iter(sorted(path.glob("*.gguf"))), path)
         return path.resolve() if path.exists() else None
@@ -192,7 +199,7 @@ def ask(room: Room, talk: Talk, settings: Generation, schema: dict[str, Any] | N
                 if one is not None and one.answer is None:
                     one.end(Answer(one.text, "stopped"), exchange.wanted)
         talk.busy = False
-        room.talks.save(talk)
+        room.talks(talk.owner).save(talk)
 
 
 def _gather(room: Room, talk: Talk, exchange: Exchange) -> Generator[Step, None, dict[int, Contestant]]:

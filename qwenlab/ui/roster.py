@@ -10,7 +10,7 @@ from pathlib import Path
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import adapter_base, adapters, catalogue
+from qwenlab.models import adapter_base, adapters, catalogue, listing
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
@@ -58,7 +58,7 @@ def entrants(lab: Lab) -> list[Entrant]:
 
 
 def _models(lab: Lab) -> list[Entrant]:
-    ready = [one.name for one in catalogue.CATALOGUE if catalogue.is_ready(lab.workspace, one.name)]
+    ready = listing.ready(lab.workspace)
     chosen = lab.model_name()
     if chosen not in ready and (Path(chosen) / "config.json").is_file():
         ready.append(chosen)
@@ -72,7 +72,7 @@ def of_run(lab: Lab, job: Job) -> list[Entrant]:
     except (QwenlabError, KeyError, TypeError):
         return []
     name = base.name
-    known = catalogue.entry(name) and (lab.workspace.models / name).resolve() == base.resolve()
+    known = (lab.workspace.models / name).resolve() == base.resolve()
     model = name if known else str(base)
     speaks = catalogue.languages(name)
     found = []
@@ -105,7 +105,8 @@ def _brought(lab: Lab) -> list[Entrant]:
 
 
 def _exports(lab: Lab) -> list[Entrant]:
-    folders = {path.parent for pattern in ("*", "*/*") for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
+    patterns = ("[!.]*", "[!.]*/[!.]*")  # what begins with a dot is being made
+    folders = {path.parent for pattern in patterns for path in lab.workspace.exports.glob(f"{pattern}/{MANIFEST}")}
     found = []
     for folder in sorted(folders):
         try:
@@ -143,17 +144,28 @@ def pick(lab: Lab, specs: Sequence[str], t: Translator) -> list[Entrant]:
         raise QwenlabError(t("compare_nobody"), t("compare_nobody_remedy"))
     if len(specs) > MOST:
         raise QwenlabError(t("compare_too_many", number=MOST))
-    known = {one.spec: one for one in entrants(lab)}
-    found = []
+    known = entrants(lab)
+    found: list[Entrant] = []
     for spec in dict.fromkeys(specs):
-        if spec in known:
-            found.append(known[spec])
+        if meant := _meant(known, spec):
+            found.extend([meant] if meant not in found else [])
         elif spec.startswith(("http://", "https://")) and not lab.listen:
             # Whoever reaches the port from outside must not send this computer to other addresses.
             found.append(Entrant(spec, spec.partition("://")[2], "endpoint"))
         else:
             raise QwenlabError(t("compare_unknown", name=spec), t("compare_unknown_remedy"))
     return _named(found)
+
+
+def _meant(known: Iterable[Entrant], typed: str) -> Entrant | None:
+    """The one with this spec, or the only one with this name: Enter takes what was typed into the list's box."""
+    named = []
+    for one in known:
+        if one.spec == typed:
+            return one
+        if one.name.casefold() == typed.strip().casefold():
+            named.append(one)
+    return named[0] if len(named) == 1 else None
 
 
 def _named(found: Iterable[Entrant]) -> list[Entrant]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from qwenlab.conversations import attached
 from qwenlab.conversations.document import Document
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import suite_draft
@@ -66,7 +67,7 @@ class _Begin:
         document = self.lab.document()
         if document is None:
             raise QwenlabError(self.translator("new_none"))
-        schema = None if inferred else document.dataset.attached_schema()
+        schema = None if inferred else attached.schema_of(document.dataset.path)
         name = (named or "").strip() or _free_name(self.lab, document)
         samples, facts = document.samples, document.facts
         return document, suite_draft.draft(name, samples, facts, int(number or 0), int(chance or 0), schema)

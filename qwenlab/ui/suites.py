@@ -102,6 +102,34 @@ def start_test(
     return job
 
 
+def start_proof(lab: Lab, t: Translator, suite: str, export: Path, limit: int | None) -> Job:
+    """Start the proof of an export in its own process; its job's folder is the result.
+
+    Raises:
+        QwenlabError: when there is no such suite, or a test is running.
+    """
+    path = needed_suite(lab, t, suite)
+    newest = newest_test(lab.workspace)
+    if newest is not None and newest.state() == "running":
+        raise QwenlabError(t("test_running", name=newest.id), t("test_running_remedy"))
+    job = Job(files.new_folder(lab.workspace.results, f"proof-{export.name}"))
+    argv = ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder), "prove", str(export)]
+    job.start("test", [*argv, "--suite", str(path), *(["--limit", str(limit)] if limit else []), "--json"])
+    return job
+
+
+def needed_suite(lab: Lab, t: Translator, name: str) -> Path:
+    """The path of a suite.
+
+    Raises:
+        QwenlabError: when there is none of that name.
+    """
+    path = suite_paths(lab).get(name)
+    if path is None:
+        raise QwenlabError(t("test_no_suite"), t("test_no_suite_remedy"))
+    return path
+
+
 def newest_test(workspace: Workspace) -> Job | None:
     """The test that was started last from a page."""
     found = list(workspace.results.glob("*/job.json"))

@@ -193,6 +193,7 @@ class Talk:
         busy: whether answers are being made.
         keeping: which column's last answer is being corrected; -1: none.
         changing: which message is being rewritten; -1: none.
+        owner: who is logged in and alone may see it, "" where nobody is.
         agreed: whether the person was told what loading a model costs the training that runs.
     """
 
@@ -205,6 +206,7 @@ class Talk:
     busy: bool = False
     keeping: int = -1
     changing: int = -1
+    owner: str = ""
     agreed: bool = False
     _halted: bool = False
     _stop: threading.Event | None = None

@@ -15,6 +15,7 @@ from qwenlab.ui.lab import Lab
 from qwenlab.ui.room import room_of
 from qwenlab.ui.talk import Talk
 from qwenlab.ui.texts import Translator
+from qwenlab.ui.visitor import visitor
 
 LISTED = 50
 """Conversations shown; the others are in the folder."""
@@ -39,8 +40,9 @@ class TalksPanel:
     def redraw(self, view: Talk | None, deleted: str = "") -> tuple[Html, Html, Html]:
         """The tally, the list and the memory as they are now; `deleted` can be brought back."""
         room, t = room_of(self.lab.workspace), self.translator
-        votes = room.votes.read()
-        found, number = room.talks.newest(LISTED)
+        owner = view.owner if view else visitor()
+        votes = room.votes(owner).read()
+        found, number = room.talks(owner).newest(LISTED)
         return (
             talk_lists.tally(preferences.tally(votes), len(votes), t),
             talk_lists.kept(found, number, view.id if view else "", deleted, t),

@@ -45,9 +45,11 @@ CHOICES = ("reference", "judged", "wanted", "words", "tag", "language", "field",
 SHORT: dict[str, Any] = {"container": False, "filterable": False, "scale": 1, "min_width": 240}
 
 
-def build(lab: Lab, t: Translator) -> None:
-    """Build the tab inside the open gr.Tab."""
-    _Tab(lab, t).wire()
+def build(lab: Lab, t: Translator) -> tuple[gr.State, gr.HTML]:
+    """Build the tab inside the open gr.Tab; returns what says which result it shows, and the open case."""
+    tab = _Tab(lab, t)
+    tab.wire()
+    return tab.view, tab.case
 
 
 class _Tab:

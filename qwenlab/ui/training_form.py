@@ -14,11 +14,11 @@ from qwenlab.training.queue import Queue
 from qwenlab.training.recipe import Recipe
 from qwenlab.ui import components, deciding, recipe_form, run_details
 from qwenlab.ui.components import NOTHING, Html, escape, listen, notice, poll
+from qwenlab.ui.getting import fetching
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.live import LIVE
 from qwenlab.ui.recipe_form import FormField
 from qwenlab.ui.texts import Translator
-from qwenlab.ui.training_model import fetching
 from qwenlab.ui.training_need import need_lines
 from qwenlab.ui.training_plan import Planner, data_lines, preset_choices, suggestion_lines, warning_lines
 from qwenlab.ui.training_view import Readers

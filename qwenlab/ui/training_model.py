@@ -1,139 +1,168 @@
-"""Which model learns: one of the catalogue, fetched on demand, or a folder of the person's own."""
+"""Which model learns: one that is here, one that can be fetched, or a folder of the person's own."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from qwenlab.errors import QwenlabError
-from qwenlab.jobs import Job
-from qwenlab.models import catalogue
-from qwenlab.ui import components
-from qwenlab.ui.components import Html, ended_words, escape, listen, notice, poll, progress_bar
+from qwenlab.models import catalogue, from_hub, hub, listing
+from qwenlab.training.estimate import Machine
+from qwenlab.ui import getting
+from qwenlab.ui.background import Background
+from qwenlab.ui.components import NOTHING, Html, listen, poll
+from qwenlab.ui.getting import entry_of, fetching
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.live import LIVE
-from qwenlab.ui.recipe_form import speaks
-from qwenlab.ui.suites import last_progress
+from qwenlab.ui.models_view import models_table, size_words
 from qwenlab.ui.texts import Translator
-from qwenlab.ui.training_view import log_fold
 
-FETCHING = {"converting": "train_get_converting", "downloading": "train_get_downloading"}
+HUBS = [(hub.TITLES[one], one) for one in hub.HUBS]
 
 
 def model_part(lab: Lab, t: Translator) -> Any:
-    """Which model learns: one of the catalogue, fetched on demand, or a folder. Returns the dropdown."""
+    """A dropdown of what is here or ships, how the chosen one is got, and the list of all. Returns the dropdown."""
+    machine, opened = Background(), gr.State(False)
     chosen = gr.Dropdown(label=t("train_model"), choices=_models(lab, t), value=lab.model_name(), filterable=False)
     line = gr.HTML(**LIVE)
     with gr.Row():
-        get = gr.Button(t("train_use"), variant="primary", size="sm", visible=False)
-        cancel = gr.Button(t("train_cancel"), size="sm", visible=False)
-    if not lab.listen:  # whoever reaches the port must not try out paths of this computer
-        with gr.Accordion(t("train_folder"), open=False, elem_classes="files"), gr.Row(elem_classes="low"):
-            path = gr.Textbox(
-                show_label=False, container=False, placeholder=t("train_folder_hint"), max_lines=1, scale=4
+        small: dict[str, Any] = {"size": "sm", "visible": False}
+        get = gr.Button(t("models_get_unknown"), variant="primary", **small)
+        pause = gr.Button(t("models_pause"), **small)
+        cancel = gr.Button(t("train_cancel"), **small)
+    with gr.Accordion(t("models_all"), open=False, elem_classes="files") as all_models:
+        with gr.Row(elem_classes="low"):
+            words = gr.Textbox(show_label=False, container=False, placeholder=t("models_search"), max_lines=1, scale=2)
+            source = gr.Radio(
+                HUBS, value="modelscope" if t.language == "zh" else "huggingface", label=t("models_source"), scale=2
             )
-            use = gr.Button(t("train_use"), size="sm", scale=0, min_width=80)
+        listed = gr.HTML(**LIVE)
+        typed = _own_part(lab, t)
 
-    def look() -> tuple[Any, ...]:
-        model = lab.model_name()
-        state, words = fetching(lab, model, t)
-        size = catalogue.entry(model).bytes if catalogue.entry(model) else 0  # type: ignore[union-attr]
+    def look(find: str, shown: bool) -> tuple[Any, ...]:
+        model = _settled(lab)
+        state, said = fetching(lab, model, t)
+        running = state == "running"
+        table = models_table(*_list(lab, find, machine), getting.running(lab), t) if shown else NOTHING
         return (
             gr.update(choices=_models(lab, t), value=model),
-            words,
-            gr.update(visible=state == "absent", value=t("train_get", size=f"{size / 1e6:,.0f} MB")),
-            gr.update(visible=state == "running"),
+            said,
+            gr.update(visible=state in ("absent", "paused"), value=_get_words(lab, model, state, t)),
+            gr.update(visible=running and getting.can_pause(lab, model)),
+            gr.update(visible=running or state == "paused", value=t("train_cancel" if running else "models_discard")),
+            table,
         )
 
-    def choose(model: str | None) -> tuple[Any, ...]:
+    def choose(model: str | None, *rest: Any) -> tuple[Any, ...]:
         if model:
             lab.choose(model=model)
-        return look()
+        return look(*rest)
 
-    def use_folder(typed: str) -> tuple[Any, ...]:
-        named = Path(typed.strip().strip('"')).expanduser()
-        lab.choose(model=str(catalogue.locate(lab.workspace, str(named))))
-        return look()
+    def click(find: str, shown: bool, event: gr.EventData) -> tuple[Any, ...]:
+        return choose(_clicked(lab, str((event._data or {}).get("key", ""))), find, shown)
 
-    def fetch() -> tuple[Any, ...]:
-        model = lab.model_name()
-        job = _fetch_job(lab, model)
-        if job.state() != "running":
-            shutil.rmtree(job.folder, ignore_errors=True)  # what an earlier attempt reported says nothing now
-        place = ["qwenlab", "--workspace", str(lab.workspace.root), "--job", str(job.folder)]
-        job.start("model", [*place, "models", "get", model])
-        return look()
+    def act(what: Any) -> Any:
+        def done(from_hub: hub.Hub, *rest: Any) -> tuple[Any, ...]:
+            what(lab, lab.model_name(), *([from_hub] if what is getting.start else []))
+            return look(*rest)
 
-    def give_up() -> tuple[Any, ...]:
-        job = _fetch_job(lab, lab.model_name())
-        job.kill()
-        job.finish("stopped")  # the worker is gone: nobody else writes here
-        return look()
+        return done
 
-    outputs = [chosen, line, get, cancel]
-    poll(2, look, t, (), outputs)
-    listen(chosen.input, choose, t, chosen, outputs)
-    listen(get.click, fetch, t, None, outputs)
-    listen(cancel.click, give_up, t, None, outputs)
-    if not lab.listen:
-        listen(use.click, use_folder, t, path, outputs)
-        listen(path.submit, use_folder, t, path, outputs)
+    state, outputs = [words, opened], [chosen, line, get, pause, cancel, listed]
+    poll(2, look, t, state, outputs)
+    listen(chosen.input, choose, t, [chosen, *state], outputs)
+    listen(listed.submit, click, t, state, outputs)
+    listen(words.input, look, t, state, outputs)
+    for button, what in ((get, getting.start), (pause, getting.pause), (cancel, getting.give_up)):
+        listen(button.click, act(what), t, [source, *state], outputs)
+    listen(all_models.expand, lambda find: (True, *look(find, True)), t, [words], [opened, *outputs])
+    for box, button, take in typed:
+        for trigger in (button.click, box.submit):
+            listen(trigger, lambda said, *rest, take=take: choose(take(lab, said, t), *rest), t, [box, *state], outputs)
     return chosen
 
 
-def _models(lab: Lab, t: Translator) -> list[tuple[str, str]]:
+def _own_part(lab: Lab, t: Translator) -> list[tuple[Any, Any, Any]]:
+    """Boxes for a repository's id and for a folder, each with its button and what it does."""
+    if lab.listen:  # whoever reaches the port must not try out paths of this computer, nor fill its disk
+        return []
     found = []
-    for entry in catalogue.CATALOGUE:
-        here = catalogue.is_ready(lab.workspace, entry.name)
-        key = "train_model_here" if here else "train_model_absent"
-        found.append((t(key, title=entry.title), entry.name))
-    model = lab.model_name()
-    if model not in (name for _, name in found):
-        found.append((Path(model).name, model))
+    for hint, do, take in (
+        ("models_id", "models_id_use", _take_repository),
+        ("models_folder", "models_folder_use", _take_folder),
+    ):
+        with gr.Row(elem_classes="low"):
+            box = gr.Textbox(show_label=False, container=False, placeholder=t(hint), max_lines=1, scale=4)
+            found.append((box, gr.Button(t(do), size="sm", scale=0, min_width=80), take))
     return found
 
 
-def _fetch_job(lab: Lab, model: str) -> Job:
-    return Job(lab.workspace.jobs / f"model-{model}")
+def _take_repository(lab: Lab, said: str, t: Translator) -> str:
+    """The model that a repository's id names."""
+    return catalogue.of_repository(hub.check_id(said.strip().strip('"'))).hub if said.strip() else ""
 
 
-def fetching(lab: Lab, model: str, t: Translator) -> tuple[str, Html]:
-    """Whether the model is "ready", "absent", "wrong" or being fetched ("running"), and what to say of it."""
-    line = model_line(model, t)
-    if catalogue.entry(model) is None:
-        try:
-            catalogue.locate(lab.workspace, model)
-        except QwenlabError as error:
-            return "wrong", notice("bad", t("train_model_gone"), " ".join(components.error_words(error, t)))
-        return "ready", line
-    if catalogue.is_ready(lab.workspace, model):
-        return "ready", line
-    job = _fetch_job(lab, model)
-    state = job.state()
-    if state == "running":
-        progress = last_progress(job) or {}
-        what = str(progress.get("what", "")).partition(" ")[0]
-        doing = t(FETCHING.get(what, "train_get_starting"))
-        fraction = None if what == "converting" else progress.get("fraction")
-        return "running", Html(line + progress_bar(t, fraction, f"{t('train_getting')}: {doing}"))
-    if state == "failed":
-        reason, remedy = ended_words(job.outcome() or {}, t)
-        words = notice("bad", reason or t("train_get_failed"), remedy)
-        return "absent", Html(line + words + log_fold(job, t))
-    if state in ("stopped", "interrupted"):
-        key = "train_get_stopped" if state == "stopped" else "train_get_failed"
-        return "absent", Html(line + notice("warn", t(key), t("train_get_again")))
-    return "absent", line
+def _take_folder(lab: Lab, said: str, t: Translator) -> str:
+    """Add a folder, or the models in it; the one to choose where it is one."""
+    if not said.strip():
+        return ""
+    named = Path(said.strip().strip('"'))
+    new = listing.add(lab.workspace, named)
+    if not new and (named.expanduser() / "config.json").is_file():
+        return str(catalogue.locate(lab.workspace, str(named)))
+    if len(new) == 1:
+        gr.Info(t("models_added_one", name=new[0].name))
+        return str(new[0])
+    gr.Info(t("models_added", number=len(new)) if new else t("models_added_before"))
+    return ""
 
 
-def model_line(model: str, t: Translator) -> Html:
-    """What a person should know of the chosen model."""
-    known = catalogue.entry(model)
-    if known is None:
-        words = t("train_model_folder_line", folder=model)
-    else:
-        words = t("train_model_line", languages=speaks(known.languages, t), licence=known.licence)
-    return Html(f'<p class="quiet">{escape(words)}</p>')
+def _settled(lab: Lab) -> str:
+    """The chosen model; one of a hub goes by its name once it is here, or where it is known."""
+    model = lab.model_name()
+    wanted = entry_of(model)
+    if wanted is not None and wanted.name != model and (wanted.shape or catalogue.is_ready(lab.workspace, wanted.name)):
+        lab.choose(model=wanted.name)
+        return wanted.name
+    return model
+
+
+def _clicked(lab: Lab, key: str) -> str:
+    """The model whose row was clicked; nothing but what is on the list can be chosen so."""
+    what, _, model = key.partition(":")
+    return model if what == "use" and any(one.model == model for one in listing.everything(lab.workspace)) else ""
+
+
+def _list(lab: Lab, find: str, machine: Background) -> tuple[list[listing.Known], str, Machine]:
+    """What `models_table` shows; what this machine computes in is measured meanwhile."""
+    task = machine.look("machine", lambda _: Machine.measured())
+    return listing.search(lab.workspace, find), lab.model_name(), task.result or Machine.here()
+
+
+def _models(lab: Lab, t: Translator) -> list[tuple[str, str]]:
+    """What ships, what is here, and what is chosen."""
+    shipped = [one.name for one in catalogue.CATALOGUE]
+    here = listing.ready(lab.workspace)
+    found = [*shipped, *(one for one in here if one not in shipped)]
+    model = lab.model_name()
+    return [(_title(one, here, t), one) for one in [*found, *([] if model in found else [model])]]
+
+
+def _title(model: str, here: list[str], t: Translator) -> str:
+    wanted = entry_of(model)
+    if wanted is None:
+        return Path(model).name.replace("--", "/")
+    return t("train_model_here" if wanted.name in here else "train_model_absent", title=wanted.title)
+
+
+def _get_words(lab: Lab, model: str, state: str, t: Translator) -> Html | str:
+    wanted = entry_of(model)
+    if wanted is None or not wanted.bytes:
+        return t("models_go_on_unknown" if state == "paused" else "models_get_unknown")
+    if state == "paused" and not wanted.wheels:
+        left = max(0, wanted.bytes - from_hub.arrived(lab.workspace, wanted.name))
+        return t("models_go_on", size=size_words(left))
+    if state == "paused":
+        return t("models_go_on_unknown")
+    return t("train_get", size=size_words(wanted.bytes))

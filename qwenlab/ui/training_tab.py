@@ -25,8 +25,8 @@ from qwenlab.ui.training_model import model_part
 from qwenlab.ui.training_view import Readers
 
 
-def build(lab: Lab, t: Translator) -> None:
-    """Build the tab inside the open gr.Tab."""
+def build(lab: Lab, t: Translator) -> gr.State:
+    """Build the tab inside the open gr.Tab; returns the state that says which run it shows."""
     readers, queue, learned_from = Readers(), Queue(lab.workspace), LearnedFrom(lab)
     shown, ticked, opened = gr.State(""), gr.State([]), gr.State(False)
     if isinstance(Context.block, gr.Tab):
@@ -101,6 +101,7 @@ def build(lab: Lab, t: Translator) -> None:
     listen(kill.click, lambda run, chosen: act(run, chosen, "kill"), t, state, outputs)
     listen(listed.submit, click, t, state, [*state, *outputs])
     listen(waiting.submit, click_queue, t, state, outputs)
+    return shown
 
 
 def _shown(known: list[Job], run: str) -> Job | None:

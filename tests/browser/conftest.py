@@ -64,13 +64,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, lab: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A fresh window; parametrize indirectly with (locale, width)."""
+    """A fresh window with the Data tab open; parametrize indirectly with (locale, width)."""
     locale, width = getattr(request, "param", ("en-US", 1280))
     context = browser.new_context(locale=locale, viewport={"width": width, "height": 900})
     seen = Visit(context.new_page(), lab)
     seen.page.set_default_timeout(60_000)
-    seen.page.goto(lab)
-    seen.page.get_by_role("tab").first.wait_for()
+    seen.page.goto(f"{lab}/#data")
+    seen.page.locator("[data-tab-id=tab_data][aria-selected=true]").first.wait_for()
     seen.page.wait_for_timeout(2000)
     yield seen
     context.close()

@@ -13,6 +13,7 @@ import pytest
 
 from qwenlab.chat import arena
 from qwenlab.chat.endpoint_contestant import EndpointContestant
+from qwenlab.chat.endpoint_pace import Pace
 from qwenlab.models.contestant import Answer, Generation, Message
 
 QUESTION = [Message(role="user", content="hello")]
@@ -103,7 +104,7 @@ def asked(
     server: Server, settings: Generation = PLAIN, schema: dict[str, Any] | None = None, **options: Any
 ) -> arena.Column:
     """The column of an endpoint after its answer."""
-    contestant = EndpointContestant("far", f"{server.url}#m", **options)
+    contestant = EndpointContestant("far", f"{server.url}#m", Pace(**options))
     *_, columns = arena.stream([contestant], [QUESTION], settings, threading.Event(), schema)
     contestant.close()
     return columns[0]

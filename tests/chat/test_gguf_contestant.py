@@ -168,6 +168,20 @@ def test_answer_is_forced_into_a_schema(small: GgufContestant) -> None:
 
 
 @pytest.mark.model
+def test_enforced_answers_fit_the_schema_and_what_cannot_be_enforced_is_left_out(small: GgufContestant) -> None:
+    import jsonschema
+
+    contestant = small.enforced(SCHEMA | {"not": {"required": ["other"]}})
+    assert contestant.name == f"{small.name} (enforced)"
+    assert contestant.describe()["enforced_for"] == small.name
+    story: list[Message] = [{"role": "user", "content": "Tell me a story about Alice, who is 30."}]
+    found = dict(contestant.answer([ALICE, story, story], Generation(max_new_tokens=120)))
+    assert [answer.error for answer in found.values()] == [""] * 3
+    for answer in found.values():
+        jsonschema.validate(json.loads(answer.text), SCHEMA)
+
+
+@pytest.mark.model
 def test_same_seed_same_answer_and_settings_reach_llama_cpp(small: GgufContestant) -> None:
     def said(**settings: Any) -> str:
         ((_, answer),) = small.answer([ALICE], Generation(max_new_tokens=24, **settings))

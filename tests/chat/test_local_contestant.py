@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,36 @@ def test_batches_say_what_the_model_says_when_asked_one_by_one(smollm2: Path) ->
         assert found[index].text == alone
 
 
+def test_enforced_contestant_shares_the_weights_and_fits_the_schema(
+    smollm2: Path, random_adapter: Path, pool: ModelPool
+) -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    schema["additionalProperties"] = False
+    free = LocalContestant("tuned", pool.get(smollm2), random_adapter)
+    forced = free.enforced(schema)
+    assert forced.loaded is free.loaded
+    assert (forced.name, forced.describe()["enforced_for"]) == ("tuned (enforced)", "tuned")
+    assert {**free.describe(), **forced.describe()} == forced.describe(), "the same weights otherwise"
+    for _, answer in forced.answer(QUESTIONS, Generation(max_new_tokens=40)):
+        assert answer.finish == "length" or set(json.loads(answer.text)) == {"a"}
+
+
+def test_batches_are_planned_alike_without_some_of_them(smollm2: Path, pool: ModelPool) -> None:
+    contestant = LocalContestant("base", pool.get(smollm2))
+    system = [Message(role="system", content="You are a patient clerk of a shop that sells kettles and cups.")]
+    prompts = [
+        [*(system if number % 3 else []), Message(role="user", content="word " * (number % 17))] for number in range(60)
+    ]
+    batches = contestant.batches(prompts)
+    assert sorted(at for batch in batches for at in batch) == list(range(60))
+    for left_out in range(len(batches)):
+        rest = [at for number, batch in enumerate(batches) if number != left_out for at in batch]
+        again = contestant.batches([prompts[at] for at in rest])
+        assert [[rest[at] for at in batch] for batch in again] == [
+            batch for number, batch in enumerate(batches) if number != left_out
+        ]
+
+
 def test_columns_stream_together_and_say_what_each_says_alone(smollm2: Path, random_adapter: Path) -> None:
     import torch
 
@@ -90,6 +121,22 @@ def test_stop_ends_within_a_token(smollm2: Path, pool: ModelPool) -> None:
     assert columns[0].answer is not None
     assert columns[0].answer.finish == "stopped"
     assert columns[0].answer.tokens <= 3
+
+
+def test_a_stop_ends_the_batch_under_way_within_a_few_layers(smollm2: Path, pool: ModelPool) -> None:
+    contestant, asked = LocalContestant("base", pool.get(smollm2)), 0
+    layers = contestant.loaded.model.config.num_hidden_layers
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 5 * layers
+
+    prompts = [QUESTIONS[0]] * 30  # more than one batch
+    found = dict(contestant.answer(prompts, Generation(max_new_tokens=200), stop))
+    assert len(found) == 24, "no further batch is begun"
+    assert {answer.finish for answer in found.values()} == {"stopped"}
+    assert all(answer.tokens <= 6 for answer in found.values())
 
 
 def test_failing_contestant_leaves_the_other_column_alone(smollm2: Path, pool: ModelPool) -> None:

@@ -31,7 +31,7 @@ def test_models_list_names_the_default(capsys: pytest.CaptureFixture[str]) -> No
     code, value, _ = run(capsys, "models", "list")
     assert code == 0
     assert value["default"] == "qwen2.5-coder-0.5b"
-    assert {row["name"]: row["ready"] for row in value["models"]} == {
+    assert {row["name"]: row["ready"] for row in value["models"] if row["origin"] == "shipped"} == {
         "qwen2.5-coder-0.5b": False,
         "smollm2-135m": False,
     }

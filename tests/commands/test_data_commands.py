@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qwenlab.cli import main
+from qwenlab.conversations import attached
 from qwenlab.conversations.dataset import DataSet, keep_version, sidecar
 from qwenlab.conversations.sample import Sample
 from qwenlab.workspace import SHIPPED
@@ -137,7 +138,7 @@ def test_split_divides_without_replacing_and_keeps_the_schema(
     assert len(train.samples) + len(validation.samples) == len(whole.samples)
     assert len(validation.samples) == pytest.approx(len(whole.samples) / 10, rel=0.2)
     assert validation.path.name == "after-sales.validation.json"
-    assert validation.attached_schema() == whole.attached_schema()
+    assert attached.schema_of(validation.path) == attached.schema_of(whole.path)
     code, value = run(capsys, "split", SHIPPED_SET, "-o", tmp_path / "parts")
     assert code == 2
     assert "exists already" in value["error"]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qwenlab.conversations import attached
 from qwenlab.conversations import dataset as datasets
 from qwenlab.conversations.dataset import DataSet
 from qwenlab.conversations.sample import Sample
@@ -223,9 +224,9 @@ def attach(path: Path, schema: Any, name: str = "ticket.schema.json") -> None:
 
 def test_schema_is_found_through_the_sidecar(opened: Opened) -> None:
     found = opened(STYLES[0])
-    assert found.attached_schema() is None
+    assert attached.schema_of(found.path) is None
     attach(found.path, {"type": "object"})
-    assert found.attached_schema() == {"type": "object"}
+    assert attached.schema_of(found.path) == {"type": "object"}
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
@@ -234,7 +235,7 @@ def test_unusable_schema_names_its_file(opened: Opened, content: str) -> None:
     attach(found.path, {})
     (found.path.parent / "ticket.schema.json").write_text(content)
     with pytest.raises(DataError, match="ticket.schema.json cannot be used"):
-        found.attached_schema()
+        attached.schema_of(found.path)
 
 
 def test_shipped_set_is_copied_before_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +251,7 @@ def test_shipped_set_is_copied_before_it_changes(tmp_path: Path, monkeypatch: py
 
     copy = datasets.editable(workspace, original)
     found = DataSet.open(copy)
-    assert found.attached_schema() == {"type": "object"}
+    assert attached.schema_of(found.path) == {"type": "object"}
     assert found.settings()["plain_text"] == ["identity_*"]
     found.samples.pop()
     found.save()

@@ -1,7 +1,9 @@
-"""Small suites for tests, one of JSON cases and one of text cases."""
+"""Small suites for tests, one of JSON cases and one of text cases; and what a result says whenever it was made."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from qwenlab.evals.suite import Suite, suite_from
@@ -67,3 +69,28 @@ def tickets(**changes: Any) -> Suite:
 def facts() -> Suite:
     """The text suite."""
     return suite_from(FACTS, "suite.yaml")
+
+
+CLOCK = {"tokens_per_s", "answer_seconds", "wall", "seconds", "at", "time"}
+"""Keys of a result that depend on the clock."""
+
+
+def without_times(folder: Path) -> dict[str, Any]:
+    """All JSON of a result folder with what depends on the clock taken out."""
+
+    def stripped(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: stripped(item) for key, item in value.items() if key not in CLOCK}
+        return [stripped(item) for item in value] if isinstance(value, list) else value
+
+    found = {}
+    for path in sorted(folder.rglob("*.json*")):
+        text = path.read_text(encoding="utf-8")
+        content: Any
+        if path.suffix == ".jsonl":
+            lines = [json.loads(line) for line in text.splitlines()]
+            content = sorted(lines, key=lambda line: (line["case"], line.get("repeat", 0)))
+        else:
+            content = json.loads(text)
+        found[str(path.relative_to(folder))] = stripped(content)
+    return found

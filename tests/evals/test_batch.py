@@ -64,7 +64,7 @@ def test_batch_goes_on_where_it_was_stopped(folder: Path) -> None:
 
     def after_two() -> bool:
         asked.append(True)
-        return len(asked) > 2
+        return len(asked) > 3
 
     batch.run(folder, Opener(), should_stop=after_two)
     assert batch.read(folder).done == 2

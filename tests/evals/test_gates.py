@@ -12,7 +12,6 @@ from qwenlab.evals.compare import Verdict
 from qwenlab.evals.gates import Gate, NoLoss, sentence
 from qwenlab.evals.rates import Rate, rate, wilson
 from qwenlab.evals.suite import suite_from
-from qwenlab.evals.suite_model import Thresholds
 
 GOOD, BAD = '{"a": 1}', '{"a": 2}'
 
@@ -162,12 +161,13 @@ def test_a_gate_must_name_a_contestant_that_is_asked_and_not_the_first_against_i
         asked_gates.resolve([Asked("usable")], ["base"])
 
 
-def run(folder, thresholds, base, tuned):
-    suite = suite_from(
-        {"name": "s", "schema": {}, "thresholds": thresholds,
-         "cases": [{"id": f"c{n}", "prompt": f"q{n}", "expected": {"a": 1}} for n in range(8)]},
-        "test",
-    )  # fmt: skip
+def suite_with(**gates):
+    cases = [{"id": f"c{n}", "prompt": f"q{n}", "expected": {"a": 1}} for n in range(8)]
+    return suite_from({"name": "s", "schema": {}, "cases": cases, **gates}, "test")
+
+
+def run(folder, thresholds, base, tuned, **more):
+    suite = suite_with(thresholds=thresholds, **more)
     answers = ({f"q{n}": text for n, text in enumerate(texts)} for texts in (base, tuned))
     pair = [ScriptedContestant(name, one) for name, one in zip(("base", "tuned"), answers, strict=True)]
     return runner.run(suite, pair, folder)
@@ -193,7 +193,19 @@ def test_a_result_is_judged_by_its_suite_and_by_what_was_asked_of_it(tmp_path):
     assert len(gates.judge(result)) == 2
 
 
+def test_a_suite_may_want_that_nothing_gets_worse(tmp_path):
+    result = run(tmp_path, {}, [GOOD] * 8, [BAD] * 8, not_worse={"usable": None, "passed": 0.02})
+    assert [(gate.contestant, gate.measure, gate.margin, gate.passed) for gate in gates.judge(result)] == [
+        ("tuned", "usable", None, True),
+        ("tuned", "passed", 0.02, False),
+    ]
+    listed = run(tmp_path / "listed", {}, [GOOD] * 8, [BAD] * 8, not_worse=["usable"])
+    assert [(gate.measure, gate.margin) for gate in gates.judge(listed)] == [("usable", None)]
+    asked_gates.remember(tmp_path, [Asked("passed", "tuned")])
+    assert [gate.margin for gate in gates.judge(result)] == [None, None], "the command line's word counts"
+
+
 def test_gates_of_one_summary_need_no_result(tmp_path):
     summary = run(tmp_path, {}, [GOOD] * 8, [BAD] * 8).contestant("base").summary
-    (gate,) = gates.gates(summary, Thresholds(usable=1.0), "answers")
+    (gate,) = gates.gates(summary, suite_with(thresholds={"usable": 1.0}, not_worse=["usable"]), "answers")
     assert gate.to_json()["sentence"].startswith('answers meets "at least 100.0 % usable as is": 100.0 %')

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from fakes import ScriptedContestant
+from fakes import ScriptedContestant, dated
 from small_suites import TICKETS
 
 from qwenlab.errors import QwenlabError
@@ -34,9 +35,7 @@ def add(results: Path, name: str, day: int, right: dict[str, int], asked=None, w
     for contestant, count in right.items():
         script = {case.question: '{"a": 1}' if at < count else "no" for at, case in enumerate(asked.cases)}
         runner.run(asked, [ScriptedContestant(contestant, script, weights=weights)], folder)
-    for path in folder.glob("*/answers.jsonl"):
-        os.utime(path, (DAY + 86_400 * day,) * 2)
-    return folder
+    return dated(folder, DAY + 86_400 * day)
 
 
 def test_results_stand_in_the_order_of_their_answers_with_rates_and_intervals(tmp_path):
@@ -192,3 +191,22 @@ def test_parts_of_a_whole_fill_the_bar():
         ("error", "75.00", "25.00"),
     ]
     assert bar.get("aria-label") == "strict: 3, <errors>: 1"
+
+
+def test_a_result_of_an_older_version_is_as_old_as_its_file_of_answers(tmp_path):
+    folder = add(tmp_path, "old", 1, {"base": 8})
+    for path in (folder / "base" / "answers.jsonl", folder / "base" / "summary.json"):
+        text = path.read_text()
+        lines = [json.loads(one) for one in (text.splitlines() if path.suffix == ".jsonl" else [text])]
+        kept = [{key: value for key, value in line.items() if key not in ("at", "time")} for line in lines]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    os.utime(folder / "base" / "answers.jsonl", (DAY, DAY))
+    (past,) = read_history(tmp_path, "tickets").results
+    assert past.time == result.load_result(folder).contestants[0].time == DAY
+
+
+def test_a_result_keeps_its_time_when_it_is_copied_or_scored_again(tmp_path):
+    folder = add(tmp_path, "first", 1, {"base": 8})
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    result.rescore(tmp_path / "copy", suite(fields={"/a": "number"}))
+    assert {past.time for past in read_history(tmp_path, "tickets").results} == {DAY + 86_400}

@@ -396,7 +396,7 @@ def test_whatever_is_answered_and_asked_every_report_can_be_read(answer, questio
     )
     scores = [score_answer(suite, suite.cases[0], answer)]
     answers = {question: Answered(question, Answer(answer, "stop"))}
-    one = ContestantResult("base", {}, answers, scores, summarize(scores), True, None, 0.0)
+    one = ContestantResult("base", {}, answers, scores, summarize(scores), True, None, 0.0, (scores,))
     found = Findings(Result(Path("nowhere"), suite, frozenset(), [one]), "en", 0.0)
     check_junit(reports.render(found, "junit"))
     assert not Page(reports.render(found, "html").decode("utf-8")).open

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qwenlab.conversations import attached
 from qwenlab.conversations.dataset import DataSet, versions
 from qwenlab.conversations.document import Document
 from qwenlab.conversations.facts import Facts
@@ -223,3 +224,21 @@ def test_the_written_suite_says_why_each_rule_is_there(tmp_path: Path) -> None:
     text = suite_draft.written(made(tickets(30), 10), "mine.train.json")["suite.yaml"]
     assert "# seen in 30 of 30; a number: 5 and 5.0 are the same\n  /n: {rule: number}" in text
     assert "held out of mine.train.json" in text
+
+
+def test_data_set_without_a_schema_takes_that_of_its_new_suite(workspace: Workspace) -> None:
+    document = opened(workspace, tickets(20))
+    begun = suite_draft.begin(workspace, document, made(document.samples, 5))
+    assert document.schema is not None
+    assert document.schema.schema == attached.schema_of(begun.data) == begun.draft.content["schema"]
+    document.close()
+
+
+def test_data_set_that_also_answers_in_plain_text_takes_no_schema(workspace: Workspace) -> None:
+    from qwenlab.conversations.sample import Sample
+
+    turns = [{"from": "user", "value": "Who are you?"}, {"from": "assistant", "value": "The shop."}]
+    document = opened(workspace, [*tickets(20), Sample({"id": "identity", "conversations": turns})])
+    suite_draft.begin(workspace, document, made(document.samples, 5))
+    assert document.schema is None
+    document.close()

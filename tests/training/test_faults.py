@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -206,20 +206,6 @@ def _until_started(job: Job) -> None:
 
 
 # --- a full disk -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder with room for 64 MB."""
-    if os.name == "nt" or os.geteuid():
-        pytest.skip("needs root to make a disk of its own")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    ended = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=False)
-    if ended.returncode:
-        pytest.skip("needs a machine that can mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
 
 
 def fill(folder: Path, leave: int = 0) -> Path:

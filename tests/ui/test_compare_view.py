@@ -96,9 +96,15 @@ def test_exports_are_offered_by_kind(lab: Lab) -> None:
     assert [(one.name, one.kind) for one in roster.entrants(lab)] == [("small", "gguf")]
 
 
+def test_name_that_was_typed_means_the_one_of_that_name(lab: Lab) -> None:
+    spec = str(lab.workspace.exports / "small")
+    files.write_json(lab.workspace.exports / "small" / "qwenlab-export.json", {"kind": "gguf"})
+    assert [one.spec for one in roster.pick(lab, ["Small", spec], EN)] == [spec]
+
+
 @pytest.mark.parametrize(
     ("specs", "words"),
-    [([], "Nobody"), (["gone"], "not there"), (["a", "b", "c", "d", "e"], "At most 4")],
+    [([], "Nobody"), (["gone"], "nobody called gone"), (["a", "b", "c", "d", "e"], "At most 4")],
 )
 def test_choice_that_cannot_be_asked_is_refused(lab: Lab, specs: list[str], words: str) -> None:
     with pytest.raises(QwenlabError, match=words):

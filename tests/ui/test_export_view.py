@@ -11,6 +11,7 @@ import pytest
 from fakes import ScriptedContestant
 
 from qwenlab import files
+from qwenlab.commands.scorecard import scorecard
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import runner
 from qwenlab.evals.suite import suite_from
@@ -62,7 +63,7 @@ def a_job(workspace: Workspace, name: str, *words: str, seconds: float = 0.0) ->
     return job
 
 
-def climbed(workspace: Workspace, run: Job, form: str = "gguf") -> Ladder:
+def climbed(workspace: Workspace, run: Job, form: str = "int4") -> Ladder:
     return ladder.read_ladder(workspace, run, form)
 
 
@@ -84,7 +85,7 @@ def test_jobs_are_found_again_by_what_they_were_told(workspace: Workspace, run: 
     assert (found.merging and found.merging.id) == second.id
     assert (found.quantizing and found.quantizing.id) == quantizing.id
     assert (found.checking and found.checking.id) == checking.id
-    assert climbed(workspace, run, "gptq").quantizing is None
+    assert climbed(workspace, run, "gptq-int4").quantizing is None
 
 
 def test_running_step_has_bar_time_left_and_stop_then_end_at_once(workspace: Workspace, run: Job) -> None:
@@ -175,50 +176,76 @@ def test_check_of_the_files_says_what_it_found(workspace: Workspace, run: Job, p
     assert words in export_view.prove_step(climbed(workspace, run), EN)
 
 
-@pytest.fixture
-def proof(workspace: Workspace, run: Job) -> Job:
-    """A finished proof in which quantizing broke every answer."""
-    merged = an_export(workspace, "run-1-merged", -100, kind="merged")
-    small = an_export(workspace, "run-1-int4", -90, kind="gguf", format="GGUF Q4_K_M")
+def proven(workspace: Workspace, name: str, right: bool, **about: Any) -> Path:
+    """An export with the scorecard of a proof in which quantizing kept, or broke, every answer."""
+    folder = an_export(workspace, name, -90, **about)
     cases = [{"id": f"c{at}", "prompt": f"q{at}", "expected": f"answer {at}"} for at in range(12)]
-    suite = suite_from({"name": "tickets", "cases": cases}, "test")
-    job = Job(workspace.results / "proof-1")
-    right = {f"q{at}": f"answer {at}" for at in range(12)}
-    argv = ["qwenlab", "--workspace", str(workspace.root), "--job", str(job.folder), "test", "tickets"]
-    argv += ["-c", f"adapter=smollm2-135m+{run.id}", "-c", f"merged={merged}", "-c", f"int4={small}"]
-    files.write_json(job.folder / "job.json", {"kind": "test", "argv": argv, "started": time.time()})
-    for name, script in (("adapter", right), ("merged", right), ("int4", {})):
-        runner.run(suite, [ScriptedContestant(name, script)], job.folder)
-    job.finish("finished")
-    return job
+    suite = suite_from({"name": "tick<ets>", "cases": cases}, "test")
+    answers = {f"q{at}": f"answer {at}" for at in range(12)}
+    home = workspace.results / f"proof-{name}"
+    for one, script in (("merged", answers), ("int4", answers if right else {})):
+        result = runner.run(suite, [ScriptedContestant(one, script)], home)
+    found = scorecard(result, "merged", "int4", {"int4": 2_000_000}, None)
+    files.write_json(folder / "scorecard.json", found)
+    return folder
 
 
-def test_proof_says_when_quantizing_made_it_worse(workspace: Workspace, run: Job, proof: Job) -> None:
+def test_passed_proof_says_so_and_what_to_hand_over(workspace: Workspace, run: Job) -> None:
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    small = proven(workspace, "run-1-int4", True, kind="gguf", format="GGUF Q4_K_M", bits=4)
     found = climbed(workspace, run)
-    assert (found.proving and found.proving.id) == proof.id
     html = export_view.prove_step(found, EN)
-    assert "worse beyond doubt" in html
+    assert "passed its check: on 12 cases" in html
+    assert "tick&lt;ets&gt;" in html
     assert "100.0 %" in html
-    assert export_view.proven(found) is False
-    assert "可以确定，量化使它变差了" in export_view.prove_step(found, ZH)
+    assert "2 MB" in html
+    html = export_view.handover(found, EN)
+    assert "Give your IT this folder" in html
+    assert f"/download/export/{small.name}.zip" in html
+    assert "通过检查" in export_view.prove_step(found, ZH)
 
 
-def test_proof_of_models_made_anew_is_out_of_date(workspace: Workspace, run: Job, proof: Job) -> None:
-    at(workspace.exports / "run-1-int4" / "qwenlab-export.json", 5)
-    html = export_view.prove_step(climbed(workspace, run), EN)
-    assert "made anew since" in html
-    assert "beyond doubt" not in html
-    assert "not proven yet" in export_view.handover(climbed(workspace, run), EN)
+def test_failed_proof_says_do_not_hand_over_and_offers_what_mends(workspace: Workspace, run: Job) -> None:
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    proven(workspace, "run-1-int4-failed-check", False, kind="gguf", bits=4, calibration_rows=64)
+    found = climbed(workspace, run)
+    html = export_view.prove_step(found, EN)
+    assert "worse than merged beyond doubt" in html
+    for key in ("mend rows", "mend 5", "mend 8"):
+        assert f'data-key="{key}"' in html
+    html = export_view.handover(found, EN)
+    assert "Do not hand this over" in html
+    assert "/download/" not in html
+    assert "请勿交付" in export_view.handover(found, ZH)
 
 
-def test_scores_go_onto_the_model_card_and_the_sums_still_hold(workspace: Workspace, run: Job, proof: Job) -> None:
-    from qwenlab.export import package
+def test_newer_export_takes_the_place_of_one_that_failed(workspace: Workspace, run: Job) -> None:
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    proven(workspace, "run-1-int4-failed-check", False, kind="gguf", bits=4)
+    an_export(workspace, "run-1-int4", -5, kind="gguf", bits=4)
+    found = climbed(workspace, run)
+    assert found.small is not None
+    assert found.small.folder.name == "run-1-int4"
+    assert "prove it (step 3)" in export_view.handover(found, EN)
 
-    export_tab.put_on_card(climbed(workspace, run))
-    for name in ("run-1-merged", "run-1-int4"):
-        folder = workspace.exports / name
-        assert "## Scorecard: tickets" in (folder / "README.md").read_text(encoding="utf-8")
-        assert package.check_sums(folder) == []
+
+def test_what_does_not_fit_a_failure_is_not_run(workspace: Workspace, run: Job) -> None:
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    proven(workspace, "run-1-int4", True, kind="gguf", bits=4)
+    for key in ("5", "../..", "frobnicate"):
+        with pytest.raises(QwenlabError, match="does not fit"):
+            export_tab.mend(Lab(workspace), climbed(workspace, run), key, EN, "after-sales-tickets", 0)
+    assert not list(workspace.jobs.iterdir())
+
+
+def test_proof_is_found_by_what_it_was_told(workspace: Workspace, run: Job) -> None:
+    small = an_export(workspace, "run-1-int4", -5, kind="gguf", bits=4)
+    job = Job(workspace.results / "proof-1")
+    argv = ["qwenlab", "--workspace", str(workspace.root), "--job", str(job.folder), "prove", str(small)]
+    files.write_json(job.folder / "job.json", {"kind": "test", "argv": argv, "started": time.time()})
+    found = climbed(workspace, run)
+    assert (found.proving and found.proving.id) == "proof-1"
+    assert climbed(workspace, run, "int8").proving is None
 
 
 def test_stop_from_the_page_reaches_only_jobs_it_knows(workspace: Workspace, run: Job) -> None:

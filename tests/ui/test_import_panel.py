@@ -16,7 +16,7 @@ from gradio.context import LocalContext
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder
 
-from qwenlab.conversations import formats
+from qwenlab.conversations import attached, formats
 from qwenlab.conversations.dataset import DataSet, keep_version, new_data_set, sidecar
 from qwenlab.conversations.document import Document
 from qwenlab.conversations.journal import Change
@@ -239,7 +239,7 @@ def test_split_makes_two_data_sets_with_their_labels_and_schema(lab: Lab) -> Non
     assert lab.dataset_path() == train.dataset.path
     assert sorted(sample.id for one in (train, validation) for sample in one.samples) == sorted(s.id for s in samples)
     assert validation.facts[0].labels.tags == (f"t{validation.samples[0].id[1:]}",)
-    assert validation.dataset.attached_schema() == {}
+    assert attached.schema_of(validation.dataset.path) == {}
     import_panel.split_in_two(lab, EN, 25)
     assert (lab.workspace.data / "shop-train-train.train.json").exists()
 

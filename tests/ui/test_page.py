@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_front_door_leads_to_the_reader_s_language(client: TestClient, accept: s
 def test_page_speaks_its_language(client: TestClient, language: str, tab: str) -> None:
     config = client.get(f"/{language}/config").json()
     labels = [part["props"].get("label") for part in config["components"] if part["type"] == "tabitem"]
-    assert len(labels) == 5
+    assert len(labels) == 6
     assert tab in labels
 
 
@@ -62,8 +63,25 @@ def test_stranger_s_host_is_refused_on_the_real_application(client: TestClient) 
 
 
 def test_what_browsers_ask_for_is_there(client: TestClient) -> None:
-    assert client.get("/manifest.json").json()["name"] == "Qwenlab"
-    assert client.get("/favicon.ico").status_code == 200
+    assert client.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "prove"), ("zh", "证明")])
+def test_app_can_be_installed_under_its_name_with_its_icons(client: TestClient, language: str, words: str) -> None:
+    client.cookies.clear()
+    answer = client.get("/manifest.json", headers={"accept-language": language})
+    assert answer.headers["content-type"] == "application/manifest+json"
+    manifest = answer.json()
+    assert (manifest["name"], manifest["display"], manifest["start_url"]) == ("Qwenlab", "standalone", "/")
+    assert words in manifest["description"]
+    for icon in manifest["icons"]:
+        found = client.get(icon["src"])
+        assert (found.status_code, found.headers["content-type"]) == (200, icon["type"])
+        if icon["type"] == "image/png":
+            width, height = struct.unpack(">II", found.content[16:24])
+            assert f"{width}x{height}" == icon["sizes"]
+    assert '<link rel="manifest" href="/manifest.json"' in client.get(f"/{language}/").text
+    assert client.get("/icons/../page.py").status_code == 404
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from fakes import ScriptedContestant
+from fakes import ScriptedContestant, dated
 from small_result import BAD, GOOD, read, run
 
 from qwenlab.evals import runner
@@ -20,21 +19,14 @@ from qwenlab.workspace import Workspace
 EN, ZH = Translator("en"), Translator("zh")
 
 
-def at(folder: Path, seconds: float) -> Path:
-    """The folder as if its answers had come then."""
-    for path in folder.glob("*/answers.jsonl"):
-        os.utime(path, (seconds, seconds))
-    return folder
-
-
 def plot(workspace: Workspace, result: Result, t: Translator = EN) -> str:
     return past_view.over_time(read_history(workspace.results, "s"), result, View(), t)
 
 
 def test_plot_marks_the_open_result_and_where_the_rules_changed(workspace: Workspace) -> None:
-    at(run(workspace.results / "a"), 1e9)
-    at(run(workspace.results / "b"), 1.1e9)
-    at(run(workspace.results / "c", cases=5), 1.2e9)
+    dated(run(workspace.results / "a"), 1e9)
+    dated(run(workspace.results / "b"), 1.1e9)
+    dated(run(workspace.results / "c", cases=5), 1.2e9)
     result = read(workspace.results / "b").result
     page = plot(workspace, result)
     assert page.count('data-do="result"') == 6

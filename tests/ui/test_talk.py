@@ -109,7 +109,7 @@ def test_changed_message_cuts_the_conversation_and_the_old_branch_is_kept(lab: L
     assert "cut" in say(lab, room, talk, "another two")
     assert [one.message for one in talk.exchanges] == ["one", "another two"]
     assert talk.id != old
-    kept, number = room.talks.newest(10)
+    kept, number = room.talks().newest(10)
     assert number == 2
     assert {(one.id, one.messages) for one in kept} == {(old, 3), (talk.id, 2)}
 
@@ -200,14 +200,14 @@ def test_kept_conversation_opens_as_it_was(lab: Lab, room: Room) -> None:
     say(lab, room, talk, "one", system="s", suite=SUITE, case_id="c1", expected='{"a": 1}', blind=True)
     talk.exchanges[0].vote(None, talk.id)
     talk.exchanges[0].taken = 1
-    room.talks.save(talk)
+    room.talks().save(talk)
     suites: Callable[[str], Suite | None] = {"s": SUITE}.get
-    again = room.talks.open(talk.id, suites)
+    again = room.talks().open(talk.id, suites)
     assert {**again.to_json(), "changed": ""} == {**talk.to_json(), "changed": ""}
     judged = again.exchanges[0].replies[0].judgement
     assert judged is not None
     assert judged.fields is not None
-    assert room.talks.open(talk.id, lambda _: None).exchanges[0].wanted.suite is None
+    assert room.talks().open(talk.id, lambda _: None).exchanges[0].wanted.suite is None
 
 
 def test_half_an_answer_is_kept_when_the_page_is_closed(lab: Lab, room: Room) -> None:
@@ -216,7 +216,7 @@ def test_half_an_answer_is_kept_when_the_page_is_closed(lab: Lab, room: Room) ->
     steps = ask(room, talk, Generation())
     next(steps)
     steps.close()  # type: ignore[attr-defined]
-    replies = room.talks.open(talk.id, lambda _: None).exchanges[0].replies
+    replies = room.talks().open(talk.id, lambda _: None).exchanges[0].replies
     assert [reply.answer and reply.answer.finish for reply in replies] == ["stopped", "stopped"]
 
 

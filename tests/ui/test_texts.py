@@ -15,6 +15,12 @@ from qwenlab.ui.texts import TEXTS, Translator
 
 SOURCES = sorted(Path(qwenlab.ui.__file__).parent.glob("*.py"))
 PREFIXES = (
+    "go_what_",
+    "go_state_",
+    "go_button_",
+    "go_see_",
+    "line_method_",
+    "tab_",
     "kind_",
     "role_",
     "state_",

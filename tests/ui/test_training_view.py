@@ -19,7 +19,7 @@ from qwenlab.jobs import Job
 from qwenlab.training import presets
 from qwenlab.training.queue import Queue
 from qwenlab.training.recipe import Recipe
-from qwenlab.ui import recipe_form, roster, training_model, training_plan, training_tab, training_view
+from qwenlab.ui import getting, recipe_form, roster, training_plan, training_tab, training_view
 from qwenlab.ui.editor import EditorState
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.loss_curve import loss_curve
@@ -305,27 +305,27 @@ def test_data_line_names_what_is_trained_and_what_stands_in_the_way() -> None:
 
 
 def test_model_that_is_not_here_is_absent_then_fetched_then_ready(lab: Lab) -> None:
-    assert training_model.fetching(lab, "smollm2-135m", EN)[0] == "absent"
+    assert getting.fetching(lab, "smollm2-135m", EN)[0] == "absent"
     job = Job(lab.workspace.jobs / "model-smollm2-135m")
     files.write_json(job.folder / "job.json", {"kind": "model", "argv": [], "started": time.time()})
     job.report("progress", what="downloading smollm2-135m", fraction=0.25)
-    state, words = training_model.fetching(lab, "smollm2-135m", EN)
+    state, words = getting.fetching(lab, "smollm2-135m", EN)
     assert state == "absent"
     assert "could not be fetched" in words
     as_running(job)
-    state, words = training_model.fetching(lab, "smollm2-135m", ZH)
+    state, words = getting.fetching(lab, "smollm2-135m", ZH)
     assert state == "running"
     assert "25 %" in words
     job.finish("failed", QwenlabError("No network.", "Check the cable."))
-    state, words = training_model.fetching(lab, "smollm2-135m", EN)
+    state, words = getting.fetching(lab, "smollm2-135m", EN)
     assert state == "absent"
     assert "No network." in words
     files.write_text(lab.workspace.models / "smollm2-135m" / "qwenlab-model.json", "{}")
-    assert training_model.fetching(lab, "smollm2-135m", EN)[0] == "ready"
+    assert getting.fetching(lab, "smollm2-135m", EN)[0] == "ready"
 
 
 def test_folder_that_is_no_model_is_said(lab: Lab, tmp_path: Path) -> None:
-    state, words = training_model.fetching(lab, str(tmp_path / "<nowhere>"), EN)
+    state, words = getting.fetching(lab, str(tmp_path / "<nowhere>"), EN)
     assert state == "wrong"
     assert "&lt;nowhere&gt;" in words
 

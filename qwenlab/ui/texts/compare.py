@@ -49,8 +49,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compare_nobody": ("Nobody is chosen to answer.", "还没有选择由谁回答。"),
     "compare_nobody_remedy": ("Choose one model or more.", "请至少选择一个模型。"),
     "compare_too_many": ("At most {number} can answer side by side.", "最多 {number} 个并排回答。"),
-    "compare_unknown": ("{name} is not there any more.", "{name} 已经不在了。"),
-    "compare_unknown_remedy": ("Choose again from the list.", "请从列表中重新选择。"),
+    "compare_unknown": ("There is nobody called {name} to answer.", "没有名为 {name} 的回答者。"),
+    "compare_unknown_remedy": ("Choose from the list.", "请从列表中选择。"),
     "compare_no_message": ("There is no message to answer.", "没有要回答的留言。"),
     "compare_no_message_remedy": ("Write one, or choose a test case.", "请写一条，或选择一个测试用例。"),
     "compare_too_long": (

@@ -1,27 +1,6 @@
 """Texts of the Data tab."""
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "start_title": ("Try it: 5 steps on this computer", "试一试：在本机上完成 5 步"),
-    "start_data": (
-        "Data: look at the shop's after-sales messages below and the JSON ticket each should become.",
-        "数据：看看下面网店的售后留言，以及每条留言应变成的 JSON 工单。",
-    ),
-    "start_train": (
-        "Train: press Start; the model learns from these samples (an adapter: what your training adds to the model).",
-        "训练：点“开始”，模型会从这些样本中学习（得到适配器，即训练为模型新增的部分）。",
-    ),
-    "start_compare": (
-        "Compare: write a message and see the model before and after, side by side.",
-        "对比：写一条留言，并排查看训练前后的回答。",
-    ),
-    "start_test": (
-        "Test: run messages that it has never seen and read how many answers can be used as they are.",
-        "测试：用模型没见过的留言，看有多少回答可以直接使用。",
-    ),
-    "start_export": (
-        "Export: make one small folder to hand over, with the scores in it.",
-        "导出：生成一个可以交付的小文件夹，附带成绩。",
-    ),
     "data_set": ("Data set", "数据集"),
     "more_files": ("Import, export, other files", "导入、导出、其他文件"),
     "import_file": ("Import a file", "导入文件"),
@@ -63,6 +42,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_match": ("No sample fits.", "没有符合的样本。"),
     "previous_page": ("Previous page", "上一页"),
     "next_page": ("Next page", "下一页"),
+    "data_schema": ("Answers satisfy the schema of", "回答须符合哪个测试集的 Schema"),
+    "data_schema_about": (
+        "Then each answer is checked against it, and edited as a form.",
+        "这样每个回答都会按它检查，并且可以像填表一样编辑。",
+    ),
+    "data_schema_none": ("none", "无"),
+    "data_schema_gone": ("This schema is not there any more.", "该 Schema 已经不在了。"),
+    "data_schema_gone_remedy": ("Choose again from the list.", "请从列表中重新选择。"),
     "checking": ("checking all samples", "正在检查全部样本"),
     "check_all": ("Check all", "检查全部"),
     "check_clean": ("Samples checked: {number}; no problems.", "已检查 {number} 个样本：没有问题。"),

@@ -35,14 +35,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "export_merge_old_do": ("Merge again to take it along.", "请重新合并。"),
     "export_quantize": ("2. Quantize", "2. 量化"),
-    "export_quantize_about": (
-        "Stores each weight in about 4 bits instead of 32: a small, fast model. This is where quality can be lost, "
-        "so the next step proves it.",
-        "每个权重约用 4 位而不是 32 位存储，模型又小又快。这一步可能损失质量，所以下一步要验证。",
-    ),
     "export_format": ("Format", "格式"),
-    "export_format_gguf": ("GGUF Q4_K_M: Ollama, llama.cpp, LM Studio", "GGUF Q4_K_M：Ollama、llama.cpp、LM Studio"),
-    "export_format_gptq": ("GPTQ int4: vLLM", "GPTQ int4：vLLM"),
     "export_gptq_missing": ("GPTQ is not available on this computer.", "本机暂不支持 GPTQ。"),
     "export_quantize_do": ("Quantize", "量化"),
     "export_quantize_again": ("Quantize again", "重新量化"),
@@ -68,31 +61,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_prove_again": ("Prove again", "重新验证"),
     "export_proving": ("Testing {name}: case {done} of {total}", "正在测试 {name}：第 {done} / {total} 例"),
     "export_proving_load": ("Loading the models", "正在载入模型"),
-    "export_prove_old": (
-        "The models were made anew since this proof.",
-        "此次验证之后，模型已重新生成。",
-    ),
-    "export_prove_old_do": ("Prove again.", "请重新验证。"),
-    "export_held": ("Quantizing did no harm that this suite can see.", "在此测试集上看不出量化造成的损失。"),
-    "export_lost": (
-        "Quantizing made it worse beyond doubt.",
-        "可以确定，量化使它变差了。",
-    ),
-    "export_lost_do": (
-        "Hand over the merged folder instead, or train longer and export again.",
-        "请改为交付合并后的文件夹，或延长训练后重新导出。",
-    ),
-    "export_partial": ("The proof ended early; these are the answers so far.", "验证提前结束，以下是目前的结果。"),
-    "export_cases": (
-        "{suite}: {number} cases; rates with their 95 % intervals",
-        "{suite}：{number} 个用例；比率附 95 % 区间",
-    ),
     "export_open_test": ("Open it in Test", "在“测试”页查看"),
-    "export_card": ("Put the scores on the model card", "把成绩写入模型卡"),
-    "export_carded": (
-        "The model card (README.md in the folder) now shows the scores.",
-        "成绩已写入模型卡（文件夹中的 README.md）。",
-    ),
     "export_verify": ("Check the files", "检查文件"),
     "export_verifying": ("Checking the sums of all files, then loading", "正在核对所有文件的校验和，然后载入"),
     "export_verified": (
@@ -121,12 +90,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_busy": ("Another step is in progress.", "另一个步骤正在进行。"),
     "export_busy_do": ("Wait for it, or stop it.", "请等待或先停止它。"),
     "export_ready": ("To hand over", "交付"),
-    "export_proven": ("no loss seen", "未见损失"),
-    "export_unproven": ("not proven yet", "尚未验证"),
-    "export_ready_none": (
-        "Once merged, the folder and the commands to serve it stand here.",
-        "合并完成后，这里会显示文件夹和部署命令。",
-    ),
     "export_serve": ("Serve it where it is copied to:", "复制到目标机器后，这样运行："),
     "export_serve_here": ("Serve it on this computer (OpenAI-compatible):", "在本机运行（兼容 OpenAI 接口）："),
     "export_all": ("All exports", "全部导出"),
@@ -136,4 +99,55 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_col_size": ("Size", "大小"),
     "export_col_made": ("Made", "生成时间"),
     "export_kind_merged": ("merged", "合并"),
+    "export_quantize_about": (
+        "Stores each weight in fewer bits: a small, fast model. This is where quality can be lost, so the next step "
+        "proves it.",
+        "每个权重用更少的位存储，模型又小又快。这一步可能损失质量，所以下一步要验证。",
+    ),
+    "export_format_int4": (
+        "GGUF 4 bits (Q4_K_M), the usual: Ollama, llama.cpp, LM Studio",
+        "GGUF 4 位（Q4_K_M，常用）：Ollama、llama.cpp、LM Studio",
+    ),
+    "export_format_int5": (
+        "GGUF 5 bits (Q5_K_M): larger and nearer",
+        "GGUF 5 位（Q5_K_M）：略大，更接近原模型",
+    ),
+    "export_format_int8": ("GGUF 8 bits (Q8_0): hardly a loss", "GGUF 8 位（Q8_0）：几乎没有损失"),
+    "export_format_gptq_int4": ("GPTQ 4 bits: vLLM, SGLang", "GPTQ 4 位：vLLM、SGLang"),
+    "export_format_gptq_int8": ("GPTQ 8 bits: vLLM, SGLang", "GPTQ 8 位：vLLM、SGLang"),
+    "export_cases": ("{suite}: {number} cases", "{suite}：{number} 个用例"),
+    "export_details": ("What this rests on", "依据"),
+    "export_mend": ("What usually helps; each is made and proven with one click:", "通常有效的办法，一键生成并验证："),
+    "export_mend_do": ("Try it", "试一试"),
+    "export_mend_none": (
+        "Nothing finer is left: hand over the merged folder, or train longer and export again.",
+        "没有更精细的格式了：请交付合并后的文件夹，或延长训练后重新导出。",
+    ),
+    "export_mend_gone": ("This remedy does not fit any more.", "这个办法已不适用。"),
+    "export_proven": ("passed its check", "已通过检查"),
+    "export_unproven": ("not proven yet", "尚未验证"),
+    "export_failed_check": ("failed its check", "未通过检查"),
+    "export_next_merge": (
+        "Next: press Merge. At the end, the folder for your IT and what to tell them stand here.",
+        "下一步：点“合并”。完成后，这里会显示要交给 IT 的文件夹和说明。",
+    ),
+    "export_next_prove": (
+        "Next: prove it (step 3), so that your IT gets a folder that is known to work.",
+        "下一步：做第 3 步“验证”，确保交给 IT 的文件夹确实可用。",
+    ),
+    "export_next_outdated": (
+        "Next: make again what is out of date above.",
+        "下一步：重新生成上面已过时的部分。",
+    ),
+    "export_next_ready": (
+        "Ready. Give your IT this folder, or the ZIP: its README.md says what it is, how good it is, how to run it.",
+        "可以交付。把这个文件夹（或 ZIP）交给 IT：其中的 README.md 写明了模型来源、成绩和运行方法。",
+    ),
+    "export_next_mend": (
+        "Do not hand this over. Step 3 says what usually helps.",
+        "请勿交付。第 3 步列出了通常有效的办法。",
+    ),
+    "export_download": ("Download as ZIP ({size})", "下载 ZIP（{size}）"),
+    "export_download_gone": ("There is no such export any more.", "这个导出已不存在。"),
+    "export_col_check": ("Check", "检查"),
 }

@@ -2,6 +2,10 @@
 
 TEXTS: dict[str, tuple[str, str]] = {
     "title": ("Qwenlab", "Qwenlab"),
+    "app_description": (
+        "Teach a small Qwen chat model your business, and prove that it learned.",
+        "教会小型 Qwen 对话模型您的业务，并证明它学会了。",
+    ),
     "tab_data": ("Data", "数据"),
     "tab_train": ("Train", "训练"),
     "tab_compare": ("Compare", "对比"),

@@ -155,6 +155,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "settings_temperature": ("temperature (0: always the same)", "温度（0：每次相同）"),
     "settings_top_p": ("top-p", "top-p"),
     "settings_seed": ("seed", "随机种子"),
+    "settings_repeats": ("answers to each case", "每个用例回答几次"),
     "settings_thresholds": ("Thresholds", "门槛"),
     "settings_thresholds_about": (
         "Per cent that must be reached; empty: not asked.",

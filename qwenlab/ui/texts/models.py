@@ -1,0 +1,53 @@
+"""Texts of the list of models, in the Train tab."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "models_all": ("All models: get another, or add your own", "全部模型：下载其他模型，或添加自己的模型"),
+    "models_search": ("find: qwen3 4b", "查找：qwen3 4b"),
+    "models_name": ("model", "模型"),
+    "models_chat": ("chat", "对话"),
+    "models_lora": ("LoRA", "LoRA"),
+    "models_qlora": ("Q-LoRA", "Q-LoRA"),
+    "models_quantize": ("quantize", "量化"),
+    "models_memory": (
+        "Memory in GB, about, to chat, to train with samples of 512 tokens one at a time, and to quantize. "
+        "{where} has {has} GB; red with ✗ does not fit.",
+        "对话、训练（逐个处理 512 词元的样本）和量化大约需要的内存（GB）。{where}有 {has} GB；红色 ✗ 表示放不下。",
+    ),
+    "models_this_machine": ("This computer", "本机"),
+    "models_this_gpu": ("The GPU", "GPU "),
+    "models_none": ("No model has these words in its name.", "没有名称包含这些词的模型。"),
+    "models_here": ("here", "已在本机"),
+    "models_part": ("{done} of {all} here", "已下载 {done}/{all}"),
+    "models_running": ("being fetched", "正在下载"),
+    "models_unusable": ("not usable", "无法使用"),
+    "models_chosen": ("chosen", "已选"),
+    "models_licence": ("licence {licence}", "许可证 {licence}"),
+    "models_licence_unknown": ("licence not stated: ask who made it", "未注明许可证：请询问作者"),
+    "models_own": ("your folder", "您的文件夹"),
+    "models_click": ("Click a model to choose it.", "点击一个模型即可选用。"),
+    "models_source": ("Get models from", "下载来源"),
+    "models_id": (
+        "any other: owner/name, such as Qwen/Qwen2.5-14B-Instruct",
+        "其他：所有者/名称，例如 Qwen/Qwen2.5-14B-Instruct",
+    ),
+    "models_id_use": ("Choose it", "选用"),
+    "models_folder": (
+        "a folder on this computer: a model, or with models in it",
+        "本机文件夹：模型本身，或其中含有模型",
+    ),
+    "models_folder_use": ("Add it", "添加"),
+    "models_added": ("Added: {number} models.", "已添加 {number} 个模型。"),
+    "models_added_one": ("Added and chosen: {name}.", "已添加并选用：{name}。"),
+    "models_added_before": ("It is on the list already.", "已在列表中。"),
+    "models_pause": ("Pause", "暂停"),
+    "models_go_on": ("Go on ({size} to go)", "继续下载（还剩 {size}）"),
+    "models_go_on_unknown": ("Go on", "继续下载"),
+    "models_get_unknown": ("Get it", "下载"),
+    "models_discard": ("Discard", "丢弃"),
+    "models_paused": ("Paused; {size} are here and wait.", "已暂停；已下载的 {size} 会保留。"),
+    "models_unknown_line": (
+        "{hub}: its licence and size are told when it is fetched.",
+        "{hub}：下载时会显示其许可证和大小。",
+    ),
+    "models_of": ("{done} of {all}", "{done}/{all}"),
+}

@@ -1,0 +1,116 @@
+"""The model card and what stands beside it: nothing from elsewhere acts in it, and Ollama asks as we do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from qwenlab import files
+from qwenlab.export import card
+from qwenlab.models import loading
+from qwenlab.models.rendering import render
+
+EVIL = "x](http://evil.example) <img src=x onerror=alert(1)> | `y` ![z](http://e)\n# Title \u202e**b**"
+
+
+def shown(markdown: str) -> str:
+    """As HTML, by a renderer that lets HTML through."""
+    return MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
+
+
+def test_text_from_elsewhere_says_what_it_says_and_does_nothing() -> None:
+    html = shown(f"| {card.plain(EVIL)} |\n|---|")
+    for acts in ("<a", "<img", "<h1", "<strong", "<code", "\u202e"):
+        assert acts not in html
+    assert html.count("<th>") == 1
+    assert "&lt;img src=x onerror=alert(1)&gt; | `y` ![z]" in html
+
+
+def test_code_block_cannot_be_ended_by_what_is_in_it() -> None:
+    lines = card.block("a\n```\n# out").splitlines()
+    assert lines[0] == lines[-1] == "````"
+
+
+def a_scorecard(**more: Any) -> dict[str, Any]:
+    return {
+        "suite": EVIL,
+        "passed": True,
+        "sentence": {"en": f"fine {EVIL}", "zh": "好"},
+        "details": {"en": ["one"], "zh": ["一"]},
+        "rows": [{"name": EVIL, "usable": 1.0, "tokens_per_s": 31.4, "bytes": 2_000_000}],
+        "failures": [{"case": EVIL, "en": "amount: wrong.", "zh": "amount：错误。"}],
+        **more,
+    }
+
+
+def test_card_tells_origin_recipe_scores_failures_and_commands(tmp_path: Path) -> None:
+    files.write_json(tmp_path / card.SCORECARD, a_scorecard())
+    about = {
+        "kind": "gguf",
+        "base": EVIL,
+        "licence": "Apache-2.0",
+        "data_sha256": "abc",
+        "recipe": {"rank": 8, "x": EVIL},
+    }
+    card.write_card(tmp_path, about)
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    for wanted in (
+        "Apache-2.0",
+        "abc",
+        '"rank": 8',
+        "100.0 %",
+        "2 MB",
+        "amount: wrong.",
+        "llama-server",
+        "ollama create",
+    ):
+        assert wanted in text
+    html = shown(text)
+    assert "<img" not in html
+    assert "<a" not in html
+
+
+def test_card_of_a_failed_check_says_do_not_deploy(tmp_path: Path) -> None:
+    files.write_json(tmp_path / card.SCORECARD, a_scorecard(passed=False))
+    card.write_card(tmp_path, {"kind": "merged"})
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert "CHECK FAILED: do not deploy" in text
+    assert "请勿部署" in text
+
+
+def as_ollama(modelfile: str, messages: list[dict[str, str]]) -> str:
+    """What Ollama makes of a chat by such a Modelfile: SYSTEM where there is no system turn, then the loop."""
+    assert card.CHATML.splitlines()[0] in modelfile
+    if 'SYSTEM """' in modelfile and messages[0]["role"] != "system":
+        messages = [{"role": "system", "content": modelfile.partition('SYSTEM """')[2].partition('"""')[0]}, *messages]
+    return (
+        "".join(f"<|im_start|>{one['role']}\n{one['content']}<|im_end|>\n" for one in messages)
+        + "<|im_start|>assistant\n"
+    )
+
+
+def test_modelfile_renders_as_the_models_own_template(smollm2: Path) -> None:
+    tokenizer = loading.load_tokenizer(smollm2)
+    made = card.modelfile(tokenizer.chat_template)
+    user, system = {"role": "user", "content": "My kettle leaks."}, {"role": "system", "content": "Reply in JSON."}
+    answer = {"role": "assistant", "content": "{}"}
+    for chat in ([user], [system, user], [system, user, answer, user]):
+        assert as_ollama(made, chat) == render(tokenizer, chat, open_turn=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "template", ["", "{{ raise_exception('no') }}", "{% for m in messages %}[{{ m.content }}]{% endfor %}"]
+)
+def test_other_templates_are_left_to_ollama(template: str) -> None:
+    assert "TEMPLATE" not in card.modelfile(template)
+
+
+def test_client_is_short_and_is_python(tmp_path: Path) -> None:
+    card.write_client(tmp_path, {"request": {}, "json": True, "expected": {}})
+    assert len(card.CLIENT_TEXT.splitlines()) <= 16
+    subprocess.run([sys.executable, "-m", "py_compile", tmp_path / card.CLIENT], check=True)

@@ -1,0 +1,148 @@
+"""The list of models on the page: what stands in a row, and how a download is begun, paused and found again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_folder import content_of, write_model
+from small_hub import SmallHub, serving
+
+from qwenlab import files
+from qwenlab.errors import QwenlabError
+from qwenlab.jobs import Job
+from qwenlab.models import catalogue, listing
+from qwenlab.training.estimate import Machine
+from qwenlab.ui import getting, roster, training_model
+from qwenlab.ui.lab import Lab
+from qwenlab.ui.models_view import models_table
+from qwenlab.ui.texts import Translator
+from qwenlab.workspace import Workspace
+
+EN, ZH = Translator("en"), Translator("zh")
+SMALL = Machine(16 * 10**9)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(Workspace(tmp_path / "home"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+    with serving(content_of(write_model(tmp_path / "original"))) as running:
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        monkeypatch.setenv("HF_ENDPOINT", running.address)
+        yield running
+
+
+def ended(job: Job) -> str:
+    end = time.monotonic() + 60
+    while job.state() == "running" and time.monotonic() < end:
+        time.sleep(0.05)
+    return job.state()
+
+
+def row(lab: Lab, words: str, t: Translator = EN, machine: Machine = SMALL) -> str:
+    return models_table(listing.search(lab.workspace, words), "qwen3-4b", machine, {}, t)
+
+
+def test_what_does_not_fit_is_red_with_a_sign_and_what_fits_is_not(lab: Lab) -> None:
+    small, large = row(lab, "qwen3-0.6b"), row(lab, "qwen3-8b")
+    assert "✗" not in small.partition("</table>")[0]
+    assert large.count('class="number bad">✗') == 3  # Q-LoRA fits
+    assert "16.0 GB" in large
+    assert "licence Apache-2.0" in large
+    assert "许可证" in row(lab, "qwen3-8b", ZH)
+    assert "not for commercial use" in row(lab, "qwen2.5-3b")
+
+
+def test_row_says_what_is_here_chosen_arriving_or_broken(lab: Lab, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "<b>mine")
+    listing.add(lab.workspace, folder)
+    assert "✓</i> here" in row(lab, "mine")
+    assert "<b>mine" not in row(lab, "mine")
+    (folder / "model.safetensors").write_bytes(b"")
+    assert "not usable" in row(lab, "mine")
+    assert "chosen" in row(lab, "qwen3-4b")
+    known = listing.search(lab.workspace, "qwen3-4b")
+    assert "64%" in models_table(known, "", SMALL, {"qwen3-4b": 0.64}, EN)
+    assert "No model has these words" in models_table([], "", SMALL, {}, EN)
+
+
+def test_model_of_a_hub_is_fetched_by_a_job_and_then_chosen_by_its_name(lab: Lab, hub: SmallHub) -> None:
+    lab.choose(model=training_model._take_repository(lab, " Qwen/Tiny ", EN))
+    assert getting.fetching(lab, lab.model_name(), EN)[0] == "absent"
+    getting.start(lab, lab.model_name(), "huggingface")
+    assert ended(getting.job_of(lab, "Qwen/Tiny")) == "finished"
+    assert training_model._settled(lab) == "Qwen--Tiny" == lab.model_name()
+    assert getting.fetching(lab, "Qwen--Tiny", EN)[0] == "ready"
+    assert [one.spec for one in roster.entrants(lab)] == ["Qwen--Tiny"]
+    assert ("Qwen/Tiny", "Qwen--Tiny") in training_model._models(lab, EN)
+
+
+def test_download_is_paused_found_again_and_discarded(lab: Lab, hub: SmallHub) -> None:
+    hub.pause = 0.5
+    getting.start(lab, "Qwen/Tiny", "huggingface")
+    job = getting.job_of(lab, "Qwen/Tiny")
+    assert getting.fetching(Lab(lab.workspace), "Qwen/Tiny", EN)[0] == "running"
+    assert getting.can_pause(lab, "Qwen/Tiny")
+    assert "Qwen--Tiny" in getting.running(lab)
+    getting.pause(lab, "Qwen/Tiny")
+    assert ended(job) == "stopped"
+    files.write_bytes(lab.workspace.models / ".Qwen--Tiny.hub" / "model" / "config.json.part", b"12345")
+    state, words = getting.fetching(lab, "Qwen/Tiny", ZH)
+    assert state == "paused"
+    assert "已暂停" in words
+    getting.give_up(lab, "Qwen/Tiny")
+    assert getting.fetching(lab, "Qwen/Tiny", EN)[0] == "absent"
+    assert not list(lab.workspace.models.glob(".Qwen*"))
+
+
+def test_failed_download_says_why_and_can_go_on(lab: Lab) -> None:
+    job = getting.job_of(lab, "qwen3-4b")
+    files.write_json(job.folder / "job.json", {"kind": "model", "argv": ["--source", "huggingface"], "started": 1.0})
+    files.write_json(job.folder / "pid", {"pid": os.getpid(), "born": "another"})
+    files.write_bytes(lab.workspace.models / ".qwen3-4b.hub" / "model" / "x.part", b"12345")
+    job.finish("failed", QwenlabError("No <network>.", "Check the cable."))
+    state, words = getting.fetching(lab, "qwen3-4b", EN)
+    assert state == "paused"
+    assert "No &lt;network&gt;." in words
+    assert training_model._get_words(lab, "qwen3-4b", state, EN) == "Go on (8.0 GB to go)"
+
+
+def test_shipped_model_comes_from_the_package_index_which_cannot_pause(lab: Lab) -> None:
+    job = getting.job_of(lab, "smollm2-135m")
+    files.write_json(job.folder / "job.json", {"argv": ["models", "get", "smollm2-135m", "--source", "pypi"]})
+    assert not getting.can_pause(lab, "smollm2-135m")
+
+
+def test_folder_is_added_and_chosen_and_many_are_only_added(lab: Lab, tmp_path: Path) -> None:
+    mine = write_model(tmp_path / "mine")
+    assert training_model._take_folder(lab, f' "{mine}" ', EN) == str(mine)
+    assert training_model._take_folder(lab, str(mine), EN) == str(mine)
+    write_model(tmp_path / "all" / "a")
+    write_model(tmp_path / "all" / "b")
+    assert training_model._take_folder(lab, str(tmp_path / "all"), EN) == ""
+    assert len(listing.added(lab.workspace)) == 3
+    with pytest.raises(QwenlabError):
+        training_model._take_folder(lab, str(tmp_path / "nowhere"), EN)
+
+
+def test_only_what_is_on_the_list_can_be_chosen_by_a_click(lab: Lab, tmp_path: Path) -> None:
+    assert training_model._clicked(lab, "use:qwen3-4b") == "qwen3-4b"
+    assert training_model._clicked(lab, f"use:{write_model(tmp_path / 'secret')}") == ""
+    assert training_model._clicked(lab, "rm:qwen3-4b") == ""
+
+
+def test_lab_that_listens_offers_no_paths_and_no_ids(tmp_path: Path) -> None:
+    assert training_model._own_part(Lab(Workspace(tmp_path), listen=True), EN) == []
+
+
+def test_known_repository_is_chosen_by_its_short_name(lab: Lab) -> None:
+    lab.choose(model="Qwen/Qwen3-4B")
+    assert training_model._settled(lab) == "qwen3-4b"
+    assert catalogue.entry("qwen3-4b") is not None

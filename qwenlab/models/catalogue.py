@@ -131,10 +131,18 @@ def locate(workspace: Workspace, model: str) -> Path:
     )
 
 
+def qwen1_context(folder: Path) -> int | None:
+    """The context, in tokens, of a model that was converted from a Qwen 1; None for any other."""
+    mark = folder / COMPLETE
+    if not mark.exists() or files.read_json(mark).get("made_from") != model_folder.QWEN1:
+        return None
+    return int(model_folder.read_config(folder)["max_position_embeddings"])
+
+
 def _conversion(workspace: Workspace, original: Path) -> Path | None:
     """What a Qwen 1 folder was converted into, where that lies in the workspace."""
     for mark in sorted(workspace.models.glob(f"*/{COMPLETE}")):
         about = files.read_json(mark)
-        if (about.get("source"), about.get("from")) == (model_folder.QWEN1, str(original.resolve())):
+        if (about.get("made_from"), about.get("source")) == (model_folder.QWEN1, str(original.resolve())):
             return mark.parent
     return None

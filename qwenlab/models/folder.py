@@ -16,7 +16,7 @@ from qwenlab.models.header import read_header
 INDEX = "model.safetensors.index.json"
 SUPPORTED = {"qwen2", "qwen3", "llama"}
 QWEN1 = "qwen1"
-"""What a model folder that was converted from a Qwen 1 names as its source."""
+"""What a model folder that was converted from a Qwen 1 says that it was made from."""
 EMBEDDING = "model.embed_tokens.weight"
 LAYER = re.compile(r"model\.layers\.(\d{1,6})\.")
 LARGEST = {

@@ -53,14 +53,15 @@ def get(
             wanted = repository.wanted(pickles)
             _drop_others(made, staging / "plan.json", wanted)
             _fetch_all(repository, wanted, made, progress, stopping, patience)
-            if model_folder.is_qwen1(made):
+            old = {"made_from": model_folder.QWEN1} if model_folder.is_qwen1(made) else {}
+            if old:
                 made = _convert_qwen1(made, staging / "converted", progress, pickles)
             elif any(hubs.PICKLES.fullmatch(file.name) for file in wanted):
                 _convert(made, progress, sum(file.bytes for file in wanted))
             model_folder.check(made)
             licence = repository.licence or entry.licence
             about = {"name": entry.name, "source": hub, "hub": entry.hub, "revision": repository.revision}
-            target = finish(workspace, entry.name, made, {**about, "licence": licence})
+            target = finish(workspace, entry.name, made, {**about, **old, "licence": licence})
     except Timeout as error:
         raise QwenlabError(
             f"{entry.name} is being fetched already.",

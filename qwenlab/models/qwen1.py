@@ -263,8 +263,8 @@ def _write_rest(original: Original, staging: Path, sums: Mapping[str, str]) -> N
         staging / COMPLETE,
         {
             "name": original.folder.resolve().name,
-            "source": model_folder.QWEN1,
-            "from": str(original.folder.resolve()),
+            "made_from": model_folder.QWEN1,
+            "source": str(original.folder.resolve()),
             "sha256": dict(sums),
             "notes": [english for english, _ in original.notes()],
         },

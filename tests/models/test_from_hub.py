@@ -147,5 +147,6 @@ def test_qwen1_is_converted_as_it_arrives(workspace: Workspace, running: SmallHu
     assert (folder / "tokenizer.json").exists()
     assert not list(folder.glob("*.py"))
     assert json.loads((folder / catalogue.COMPLETE).read_text())["hub"] == REPOSITORY
+    assert catalogue.qwen1_context(folder) == 512
     assert catalogue.locate(workspace, REPOSITORY) == folder
     assert list(workspace.models.iterdir()) == [folder]

@@ -207,3 +207,4 @@ def test_original_folder_stands_for_its_conversion_in_the_workspace(tmp_path: Pa
     target = workspace.models / "my-qwen"
     assert cli.main(["models", "convert", str(tmp_path / "old"), str(target), "--json"]) == 0
     assert catalogue.locate(workspace, str(tmp_path / "old")) == target
+    assert catalogue.qwen1_context(target) == 512

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import qwen1_original as original
 from small_folder import content_of, write_model
 from small_hub import SmallHub, serving
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import catalogue, listing
+from qwenlab.models import catalogue, listing, qwen1
 from qwenlab.training.estimate import Machine
 from qwenlab.ui import getting, roster, training_model
 from qwenlab.ui.lab import Lab
@@ -146,3 +147,13 @@ def test_known_repository_is_chosen_by_its_short_name(lab: Lab) -> None:
     lab.choose(model="Qwen/Qwen3-4B")
     assert training_model._settled(lab) == "qwen3-4b"
     assert catalogue.entry("qwen3-4b") is not None
+
+
+def test_page_says_where_the_context_of_a_converted_qwen1_ends_and_that_a_template_lacks(tmp_path: Path) -> None:
+    lab = Lab(Workspace(tmp_path / "home"))
+    original.write_checkpoint(tmp_path / "Qwen-tiny")
+    qwen1.convert(tmp_path / "Qwen-tiny", lab.workspace.models / "old-qwen", lambda *_: None)
+    assert "it holds 512 tokens" in getting.fetching(lab, "old-qwen", EN)[1]
+    assert "ChatML" not in getting.fetching(lab, "old-qwen", EN)[1]
+    (lab.workspace.models / "old-qwen" / "chat_template.jinja").unlink()
+    assert "ChatML" in getting.fetching(lab, "old-qwen", EN)[1]

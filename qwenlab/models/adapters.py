@@ -91,8 +91,15 @@ def stands_alone(folder: Path) -> bool:
 
 
 def elsewhere(workspace: Workspace) -> list[Path]:
-    """The adapters that a person has put into the workspace, by name."""
-    return [path for path in sorted(workspace.adapters.iterdir()) if stands_alone(path)]
+    """The adapters that a person has put into the workspace, by name; also what `find` will ask to choose from."""
+    found = []
+    for path in sorted(workspace.adapters.iterdir()):
+        try:
+            known = stands_alone(path)
+        except QwenlabError:
+            known = True
+        found += [path] if known else []
+    return found
 
 
 def find(workspace: Workspace, named: str) -> Path:
@@ -107,7 +114,7 @@ def find(workspace: Workspace, named: str) -> Path:
     if is_adapter(path) or adapter_convert.is_pickled(path):
         return path.resolve()
     if path.is_dir() and (inside := within(path)):
-        return inside[0]
+        return inside[0].resolve()
     run, _, checkpoint = named.partition("/")
     folder = workspace.runs / run
     if run and folder.is_dir() and not checkpoint:
@@ -130,10 +137,10 @@ def within(folder: Path) -> list[Path]:
         QwenlabError: when there are several that are no checkpoints of one training.
     """
     marks = islice(chain.from_iterable(folder.glob(f"{depth}{adapter_base.CONFIG}") for depth in DEPTHS), MOST)
-    found = sorted({mark.parent.resolve() for mark in marks if is_adapter(mark.parent)})
+    found = sorted({mark.parent for mark in marks if is_adapter(mark.parent)})
     steps = {path: int(path.name.rpartition("-")[2]) for path in found if _CHECKPOINT.fullmatch(path.name)}
     if len(found) > 1 and (len(steps) < len(found) or len({path.parent for path in found}) > 1):
-        names = ", ".join(str(path.relative_to(folder.resolve())) for path in found[:3])
+        names = ", ".join(path.relative_to(folder).as_posix() for path in found[:3])
         raise QwenlabError(
             f"{folder} holds several adapters: {names}.",
             "Name one of these folders.",

@@ -20,8 +20,6 @@ from qwenlab.models.contestant import Message
 
 PRIVATE_USE = range(0xE000, 0xF8FF)
 """Code points no font or language owns; they stand for special-token look-alikes while a template runs."""
-
-
 THOUGHTS = re.compile(r"(\s*<think>)(.*?)(</think>)(.*)", re.DOTALL)
 """An answer that begins with thoughts: tag, thoughts, tag, what is said."""
 TAGS = ("<think>", "</think>")

@@ -371,4 +371,5 @@ def test_adapters_put_into_the_workspace_are_found(workspace: Workspace) -> None
     brought = small(workspace.adapters / "from-a-colleague", "Qwen/Qwen3-0.6B")
     (workspace.adapters / "notes.txt").write_text("x")
     (workspace.adapters / "empty").mkdir()
-    assert adapters.elsewhere(workspace) == [brought]
+    several = [small(workspace.adapters / "many" / name, "x").parent for name in ("red", "blue")]
+    assert adapters.elsewhere(workspace) == [brought, several[0]]

@@ -157,3 +157,19 @@ def test_page_says_where_the_context_of_a_converted_qwen1_ends_and_that_a_templa
     assert "ChatML" not in getting.fetching(lab, "old-qwen", EN)[1]
     (lab.workspace.models / "old-qwen" / "chat_template.jinja").unlink()
     assert "ChatML" in getting.fetching(lab, "old-qwen", EN)[1]
+
+
+def test_adapters_put_into_the_workspace_can_be_asked_also_when_their_base_is_not_known(tmp_path: Path) -> None:
+    lab = Lab(Workspace(tmp_path / "home"))
+    original.write_checkpoint(tmp_path / "Qwen-tiny")
+    qwen1.convert(tmp_path / "Qwen-tiny", lab.workspace.models / "old-qwen", lambda *_: None)
+    for name, base in (("known", "somebody/old-qwen"), ("unknown", "Qwen/Qwen2-7B"), ("broken", None)):
+        folder = lab.workspace.adapters / name
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(b"")
+        settings = {"base_model_name_or_path": base} if base else []
+        files.write_json(folder / "adapter_config.json", settings)
+    found = {one.name: one for one in roster.entrants(lab) if one.kind == "adapter"}
+    assert found.keys() == {"known", "unknown", "broken"}
+    assert found["known"].spec == f"old-qwen+{lab.workspace.adapters / 'known'}"
+    assert found["unknown"].spec == str(lab.workspace.adapters / "unknown")

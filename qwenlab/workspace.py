@@ -55,6 +55,11 @@ class Workspace:
         return self._folder("runs")
 
     @property
+    def adapters(self) -> Path:
+        """Adapters from elsewhere, one folder each, for the person to put there."""
+        return self._folder("adapters")
+
+    @property
     def results(self) -> Path:
         """Test results, one folder each."""
         return self._folder("results")

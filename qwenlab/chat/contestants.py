@@ -11,7 +11,7 @@ from qwenlab.chat.gguf_contestant import GgufContestant
 from qwenlab.chat.local_contestant import LocalContestant
 from qwenlab.chat.pool import ModelPool
 from qwenlab.errors import QwenlabError
-from qwenlab.models import adapters, catalogue
+from qwenlab.models import adapter_base, adapters, catalogue
 from qwenlab.models.contestant import Contestant
 from qwenlab.workspace import Workspace
 
@@ -45,8 +45,8 @@ def make(
     """The contestant for a spec.
 
     Args:
-        spec: a catalogue model or model folder, optionally `+` a run id or an adapter folder; a GGUF file or
-            a folder holding one; or the base URL of an OpenAI-compatible endpoint.
+        spec: a catalogue model or model folder, optionally `+` a run id or an adapter folder; an adapter folder
+            that names its base; a GGUF file or a folder holding one; or the base URL of an OpenAI-compatible endpoint.
         cancelled: asked while weights are loaded; True gives up.
         pace: how an endpoint is asked.
 
@@ -68,5 +68,8 @@ def make(
                 zh=(f"GGUF 文件 {gguf.name} 不能加载适配器。", "请改用基础模型。"),
             )
         return GgufContestant(name, pool.gguf(gguf))
+    if not adapter and adapters.stands_alone(path):
+        adapter = spec
+        model = str(adapter_base.find(workspace, adapters.find(workspace, adapter)))
     loaded = pool.get(catalogue.locate(workspace, model), cancelled)
     return LocalContestant(name, loaded, adapters.find(workspace, adapter) if adapter else None)

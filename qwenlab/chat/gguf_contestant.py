@@ -80,7 +80,7 @@ class GgufContestant:
     ) -> Iterator[tuple[int, Answer]]:
         """Answer all prompts, group by group; yield (index, answer) at the end of each group."""
         for group in self.batches(prompts):
-            tokens = [self.prompt_tokens(prompts[at]) for at in group]
+            tokens = [self.prompt_tokens(prompts[at], settings.thinking) for at in group]
             answers = self.model.decode(tokens, settings, lambda _: should_stop(), self.schema)
             yield from zip(group, answers, strict=True)
             if should_stop():
@@ -113,7 +113,8 @@ class GgufContestant:
 
         def decode() -> None:
             try:
-                pieces.put(self.model.decode([self.prompt_tokens(messages)], settings, on_text, schema)[0])
+                prompt = self.prompt_tokens(messages, settings.thinking)
+                pieces.put(self.model.decode([prompt], settings, on_text, schema)[0])
             except Exception as error:  # it is raised again where the person waits
                 pieces.put(error)
 
@@ -137,9 +138,9 @@ class GgufContestant:
             raise piece
         return piece
 
-    def prompt_tokens(self, messages: list[Message]) -> list[int]:
-        """The token ids of the rendered chat, ending where the assistant begins."""
-        return self.model.prompt_tokens(messages)
+    def prompt_tokens(self, messages: list[Message], thinking: bool = False) -> list[int]:
+        """The token ids of the rendered chat, ending where the assistant begins, or where it begins to think."""
+        return self.model.prompt_tokens(messages, thinking)
 
     def close(self) -> None:
         """Stop llama.cpp and free its memory; a later answer starts it again."""

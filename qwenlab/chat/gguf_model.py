@@ -18,6 +18,7 @@ from qwenlab.chat import constraint
 from qwenlab.errors import QwenlabError
 from qwenlab.models import gguf_header, llama_cpp
 from qwenlab.models.contestant import Answer, Finish, Generation, Message
+from qwenlab.models.rendering import SWITCH
 from qwenlab.models.resident import Resident, StoppedError
 
 CONTEXT = 2048
@@ -82,8 +83,11 @@ class GgufModel(Resident):
         with self.lock:
             self._server = None
 
-    def prompt_tokens(self, messages: list[Message]) -> list[int]:
+    def prompt_tokens(self, messages: list[Message], thinking: bool = False) -> list[int]:
         """The token ids of the rendered chat, ending where the assistant begins.
+
+        Args:
+            thinking: let it think first, where the template knows that; llama.cpp's own default is to let it.
 
         Raises:
             QwenlabError: when the file's template refuses the chat, or llama.cpp cannot load the file.
@@ -91,7 +95,8 @@ class GgufModel(Resident):
         if self.metadata.get("tokenizer.ggml.pre") == "qwen2":
             # Qwen's tokenizer composes letters and accents first; llama.cpp leaves that out.
             messages = [Message(role=m["role"], content=unicodedata.normalize("NFC", m["content"])) for m in messages]
-        prompt = self._ask("/apply-template", {"messages": messages})["prompt"]
+        asked = {"messages": messages, "chat_template_kwargs": {SWITCH: thinking}}
+        prompt = self._ask("/apply-template", asked)["prompt"]
         question = {"content": prompt, "add_special": False, "parse_special": True}
         return list(self._ask("/tokenize", question)["tokens"])
 

@@ -74,14 +74,15 @@ class LocalContestant:
 
     def batches(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
         """Which prompts are answered together: those with the same opening, of similar length, longest first."""
-        return [batch for _, batch in self._planned(prompts, self._encoded(prompts))]
+        thinking = False  # it makes all prompts longer alike, which changes no batch
+        return [batch for _, batch in self._planned(prompts, self._encoded(prompts, thinking), thinking)]
 
     def answer(
         self, prompts: Sequence[list[Message]], settings: Generation, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[int, Answer]]:
         """Answer batch by batch; what the prompts of a batch begin with is read once for all batches."""
-        encoded = self._encoded(prompts)
-        for start, batch in self._planned(prompts, encoded):
+        encoded = self._encoded(prompts, settings.thinking)
+        for start, batch in self._planned(prompts, encoded, settings.thinking):
             if start != (self._opening.ids if self._opening else []):
                 self._opening = Opening(start) if start else None
             answers = self.decode([encoded[index] for index in batch], settings, self._opening, should_stop)
@@ -102,11 +103,11 @@ class LocalContestant:
             self.loaded, prompts, names, settings, should_stop=should_stop, schema=self.schema, opening=opening
         )
 
-    def _encoded(self, prompts: Sequence[list[Message]]) -> list[list[int]]:
-        return [prompt_ids(self.loaded.tokenizer, messages) for messages in prompts]
+    def _encoded(self, prompts: Sequence[list[Message]], thinking: bool) -> list[list[int]]:
+        return [prompt_ids(self.loaded.tokenizer, messages, thinking) for messages in prompts]
 
     def _planned(
-        self, prompts: Sequence[list[Message]], encoded: Sequence[list[int]]
+        self, prompts: Sequence[list[Message]], encoded: Sequence[list[int]], thinking: bool
     ) -> Iterator[tuple[list[int], list[int]]]:
         """Batches as (tokens of the opening, indices).
 
@@ -118,7 +119,7 @@ class LocalContestant:
         for index, messages in enumerate(prompts):
             key = "\0".join(message["content"] for message in messages if message["role"] == "system")
             if key not in heads:
-                heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages))
+                heads[key] = tuple(opening_ids(self.loaded.tokenizer, messages, thinking))
             start = heads[key]
             plans.setdefault(start if begins(start, encoded[index]) else (), []).append(index)
         for start, group in plans.items():
@@ -126,12 +127,12 @@ class LocalContestant:
             for at in range(0, len(group), BATCH):
                 yield list(start), group[at : at + BATCH]
 
-    def opening_of(self, messages: list[Message], ids: list[int]) -> Opening | None:
+    def opening_of(self, messages: list[Message], ids: list[int], thinking: bool) -> Opening | None:
         """What `answer` would read first of this prompt alone.
 
         Numbers are rounded otherwise when a prompt is read in one piece: a chat would get another answer than a test.
         """
-        start = opening_ids(self.loaded.tokenizer, messages)
+        start = opening_ids(self.loaded.tokenizer, messages, thinking)
         return Opening(start) if begins(start, ids) else None
 
     def close(self) -> None:
@@ -160,7 +161,7 @@ def stream_batch(
     prompts: dict[int, list[int]] = {}
     for index, messages in enumerate(conversations):
         try:
-            prompts[index] = prompt_ids(loaded.tokenizer, messages)
+            prompts[index] = prompt_ids(loaded.tokenizer, messages, settings.thinking)
         except Exception as error:
             said[index] = Answer.failed(failures.explain(error))
     steps: queue.SimpleQueue[list[Spoken] | BaseException | None] = queue.SimpleQueue()
@@ -174,7 +175,7 @@ def stream_batch(
             opening = None
             if len(batch) == 1:
                 ((index, ids),) = prompts.items()
-                opening = contestants[index].opening_of(conversations[index], ids)
+                opening = contestants[index].opening_of(conversations[index], ids, settings.thinking)
             steps.put([*generate(loaded, batch, names, settings, show, stop.is_set, schema, opening)])
             steps.put(None)
         except BaseException as error:

@@ -42,10 +42,11 @@ class Opening:
         return self._read.fork(rows)
 
 
-def opening_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+def opening_ids(tokenizer: Any, messages: Sequence[Message], thinking: bool = False) -> list[int]:
     """The tokens with which every prompt begins that has the same system turns, whatever the user says."""
     head = [message for message in messages if message["role"] == "system"]
-    one, other = (prompt_ids(tokenizer, [*head, Message(role="user", content=chr(PRIVATE_USE[at]))]) for at in (0, -1))
+    users = [Message(role="user", content=chr(PRIVATE_USE[at])) for at in (0, -1)]
+    one, other = (prompt_ids(tokenizer, [*head, user], thinking) for user in users)
     return one[: len(os.path.commonprefix([one, other]))]
 
 

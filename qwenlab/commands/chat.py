@@ -9,7 +9,7 @@ from typing import Any
 
 from qwenlab.commands.console import DONE, FAILED, Console
 from qwenlab.commands.models import ensure
-from qwenlab.models import catalogue
+from qwenlab.models import adapter_base, adapters, catalogue
 from qwenlab.models.contestant import Answer, Contestant, Generation, Message
 from qwenlab.workspace import Workspace
 
@@ -23,6 +23,7 @@ def add_verbs(verbs: Any) -> None:
     chatting.add_argument("--message", help="ask this one thing and leave")
     chatting.add_argument("--max-new-tokens", type=int, default=512)
     chatting.add_argument("--temperature", type=float, default=0.0)
+    chatting.add_argument("--thinking", action="store_true", help="let it think first, where its template knows that")
     chatting.add_argument("--json", action="store_true", help="print JSON (with --message)")
     chatting.set_defaults(run=chat)
 
@@ -33,11 +34,13 @@ def chat(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> 
     from qwenlab.chat.pool import ModelPool
 
     model = chosen.model or default_model()
-    if catalogue.entry(model):
+    if not chosen.model and chosen.adapter:  # a run or a folder knows its base
+        model = str(adapter_base.find(workspace, adapters.find(workspace, chosen.adapter)))
+    elif catalogue.entry(model):
         ensure(workspace, model, console)
     spec = f"{model}+{chosen.adapter}" if chosen.adapter else model
     contestant = contestants.make(workspace, ModelPool(), "chat", spec)
-    settings = Generation(max_new_tokens=chosen.max_new_tokens, temperature=chosen.temperature)
+    settings = Generation(chosen.max_new_tokens, chosen.temperature, thinking=chosen.thinking)
     history: list[Message] = [Message(role="system", content=chosen.system)] if chosen.system else []
     try:
         if chosen.message is not None:

@@ -16,7 +16,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.export import place, sizes
 from qwenlab.export.calibration import DEFAULT, Calibration
 from qwenlab.jobs import Job
-from qwenlab.models import adapters
+from qwenlab.models import adapter_base, adapters, catalogue
 from qwenlab.training import runs
 from qwenlab.workspace import Workspace
 
@@ -28,7 +28,8 @@ LONG_TAIL = 1_000_000
 def add_verbs(verbs: Any) -> None:
     """Add `merge` and `quantize`."""
     merging = verbs.add_parser("merge", help="merge a run's adapter into its base")
-    merging.add_argument("name", metavar="RUN", help="run id, or RUN/checkpoint-N")
+    merging.add_argument("name", metavar="RUN", help="run id, RUN/checkpoint-N, or an adapter folder")
+    merging.add_argument("--model", default="", help="base of an adapter folder; default: the one that it names")
     merging.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the merged weights")
     merging.add_argument("--title", default="", help="name on the model card")
     merging.set_defaults(run=merge)
@@ -53,7 +54,7 @@ def add_verbs(verbs: Any) -> None:
 def merge(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Merge, prove equality, and write the folder."""
     with stoppable(console.job):
-        proof = merge_run(workspace, chosen.name, chosen.output, console, chosen.dtype, chosen.title)
+        proof = merge_run(workspace, chosen.name, chosen.output, console, chosen.dtype, chosen.title, chosen.model)
     if chosen.suite:
         return prove_fresh(workspace, chosen.output, chosen.suite, chosen.limit, console)
     words = (
@@ -65,16 +66,44 @@ def merge(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
 
 
 def merge_run(
-    workspace: Workspace, name: str, target: Path, console: Console, dtype: str = "float32", title: str = ""
+    workspace: Workspace,
+    name: str,
+    target: Path,
+    console: Console,
+    dtype: str = "float32",
+    title: str = "",
+    model: str = "",
 ) -> dict[str, Any]:
-    """Merge the adapter of a run (or of one of its checkpoints) into `target`; return the proof."""
+    """Merge the adapter of a run (or of one of its checkpoints), or an adapter folder, into `target`.
+
+    Args:
+        model: the base of an adapter folder; "" for the one that it names.
+
+    Returns:
+        The proof.
+    """
     from qwenlab.export.merge import BESIDE_4_BIT
     from qwenlab.export.merge import merge as merge_adapter
 
-    run = runs.find(workspace, name.partition("/")[0])
-    adapter, base, recipe = adapters.find(workspace, name), runs.base_of(run), runs.recipe_of(run)
+    note, about = None, dict[str, Any]()
+    if Path(name).expanduser().is_dir():  # an adapter from elsewhere
+        adapter = adapters.find(workspace, name)
+        base = catalogue.locate(workspace, model) if model else adapter_base.find(workspace, adapter)
+        about = {"title": title or adapter.name}
+    else:
+        run = runs.find(workspace, name.partition("/")[0])
+        adapter, base, recipe = adapters.find(workspace, name), runs.base_of(run), runs.recipe_of(run)
+        note = BESIDE_4_BIT if recipe.method == "qlora" else None
+        about = {
+            "title": title or run.id,
+            "run": run.id,
+            "trained": name,
+            "data_name": Path(recipe.data).name,
+            "data_samples": len(DataSet.open(run.folder / "data.json").samples),
+            "data_sha256": files.sha256(run.folder / "data.json"),
+            "recipe": recipe.model_dump(mode="json", exclude={"data"}),
+        }
     place.require_room(_parent(target), sizes.merged_bytes(base, dtype))
-    note = BESIDE_4_BIT if recipe.method == "qlora" else None
     if note:
         console.say(note[0])
     proof = merge_adapter(
@@ -84,13 +113,7 @@ def merge_run(
         "bfloat16" if dtype == "bfloat16" else "float32",
         lambda what, done: console.progress("merging", 0.9 * done, step=what),  # the proof is still to come
         note=dict(zip(("en", "zh"), note, strict=True)) if note else {},
-        title=title or run.id,
-        run=run.id,
-        trained=name,
-        data_name=Path(recipe.data).name,
-        data_samples=len(DataSet.open(run.folder / "data.json").samples),
-        data_sha256=files.sha256(run.folder / "data.json"),
-        recipe=recipe.model_dump(mode="json", exclude={"data"}),
+        **about,
     )
     console.progress("merging", 1.0)
     return proof

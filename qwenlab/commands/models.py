@@ -9,7 +9,7 @@ from typing import Any
 
 from qwenlab.commands.console import BELOW, DONE, Console
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.models import arrival, catalogue, fetch, from_hub, listing
+from qwenlab.models import adapter_base, arrival, catalogue, fetch, from_hub, listing
 from qwenlab.models import folder as model_folder
 from qwenlab.models.download import PausedError
 from qwenlab.models.fetch import Source
@@ -44,9 +44,11 @@ def add_verbs(verbs: Any) -> None:
     removing = actions.add_parser("remove", help="delete a fetched model, or take your own folder off the list")
     removing.add_argument("name", help="a name of the list, or your folder; your own files are never deleted")
     removing.set_defaults(run=remove_model)
-    converting = actions.add_parser("convert", help="turn a GGUF file, or pickle weights, into a safetensors folder")
-    converting.add_argument("source", type=Path)
-    converting.add_argument("target", type=Path)
+    converting = actions.add_parser("convert", help="turn an older or other form of a model into a safetensors folder")
+    converting.add_argument(
+        "source", type=Path, help="a GGUF file, pickle weights, a Qwen 1 model, or an adapter of one or in a pickle"
+    )
+    converting.add_argument("target", type=Path, help="the folder to make")
     converting.add_argument("--pickle", action="store_true", help="agree to read pickle weights: only numbers are read")
     converting.set_defaults(run=convert_model)
     for one in (listed, getting, adding, removing, converting):
@@ -170,42 +172,59 @@ def remove_model(chosen: argparse.Namespace, workspace: Workspace, console: Cons
 
 
 def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Convert a GGUF file, or a folder of pickle weights, into a folder that trains and chats like any other."""
-    from qwenlab.models import pickles
-    from qwenlab.models.convert import gguf_to_folder
-
-    folder = chosen.source.is_dir() and pickles.pickle_files(chosen.source)
-    if folder and not chosen.pickle:
-        raise QwenlabError(
-            f"The weights in {chosen.source} are pickle files, an old format that can carry programs.",
-            "Run it again with --pickle: only the numbers are read out of them, and nothing is run.",
-            zh=(
-                f"{chosen.source} 的权重是 pickle 文件，这种旧格式可能夹带程序。",
-                "请加 --pickle 重新运行：只从中读取数值，不运行任何内容。",
-            ),
-        )
-    if not folder and (chosen.source.suffix != ".gguf" or not chosen.source.is_file()):
-        raise QwenlabError(
-            f"{chosen.source} is neither a GGUF file nor a folder with pickle weights.",
-            "Name a file that ends in .gguf, or a folder with pytorch_model*.bin.",
-            zh=(
-                f"{chosen.source} 既不是 GGUF 文件，也不是含 pickle 权重的文件夹。",
-                "请指定以 .gguf 结尾的文件，或含 pytorch_model*.bin 的文件夹。",
-            ),
-        )
+    """Convert a GGUF file, pickle weights, or what was made for Qwen 1, into a folder like any other."""
     if chosen.target.exists():
         raise QwenlabError(
             f"{chosen.target} exists already.",
             "Name a new folder.",
             zh=(f"{chosen.target} 已存在。", "请指定一个新文件夹。"),
         )
-    needed = model_folder.bytes_on_disk(chosen.source) * (1 if folder else 4)
-    if shutil.disk_usage(chosen.target.absolute().parent).free < needed:
+    notes: list[str] = []
+    if model_folder.is_qwen1(chosen.source):
+        from qwenlab.models import qwen1
+
+        made = qwen1.convert(chosen.source, chosen.target.absolute(), console.progress, chosen.pickle)
+        notes = [english for english, _ in made.notes()]
+    elif (chosen.source / adapter_base.CONFIG).is_file():
+        from qwenlab.models import adapter_convert
+
+        adapter_convert.convert(chosen.source, chosen.target.absolute(), chosen.pickle)
+    else:
+        _convert_plain(chosen.source, chosen.target, chosen.pickle)
+    words = [f"Converted into {chosen.target}", *notes]
+    console.result({"path": str(chosen.target), "notes": notes}, "\n".join(words))
+    return DONE
+
+
+def _convert_plain(source: Path, target: Path, pickle: bool) -> None:
+    """A GGUF file, or a folder of pickle weights."""
+    from qwenlab.models import pickles
+    from qwenlab.models.convert import gguf_to_folder
+
+    folder = source.is_dir() and pickles.pickle_files(source)
+    if folder and not pickle:
+        raise QwenlabError(
+            f"The weights in {source} are pickle files, an old format that can carry programs.",
+            "Run it again with --pickle: only the numbers are read out of them, and nothing is run.",
+            zh=(
+                f"{source} 的权重是 pickle 文件，这种旧格式可能夹带程序。",
+                "请加 --pickle 重新运行：只从中读取数值，不运行任何内容。",
+            ),
+        )
+    if not folder and (source.suffix != ".gguf" or not source.is_file()):
+        raise QwenlabError(
+            f"{source} is neither a GGUF file, nor a folder with pickle weights, a Qwen 1 model or an adapter.",
+            "Name a file that ends in .gguf, or a folder with pytorch_model*.bin or qwen.tiktoken.",
+            zh=(
+                f"{source} 既不是 GGUF 文件，也不是含 pickle 权重、Qwen 1 模型或适配器的文件夹。",
+                "请指定以 .gguf 结尾的文件，或含 pytorch_model*.bin 或 qwen.tiktoken 的文件夹。",
+            ),
+        )
+    needed = model_folder.bytes_on_disk(source) * (1 if folder else 4)
+    if shutil.disk_usage(target.absolute().parent).free < needed:
         raise QwenlabError(
             f"The conversion needs {needed / 1e9:.1f} GB of disk space.",
             "Free some space.",
             zh=(f"转换需要 {needed / 1e9:.1f} GB 磁盘空间。", "请释放一些空间。"),
         )
-    (pickles.convert if folder else gguf_to_folder)(chosen.source.resolve(), chosen.target.absolute())
-    console.result({"path": str(chosen.target)}, f"Converted into {chosen.target}")
-    return DONE
+    (pickles.convert if folder else gguf_to_folder)(source.resolve(), target.absolute())

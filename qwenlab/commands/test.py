@@ -40,6 +40,9 @@ def add_verbs(verbs: Any) -> None:
     testing.add_argument("--language", action="append", choices=("en", "zh"), help="only cases in this language")
     testing.add_argument("--tag", action="append", help="only cases with this tag")
     testing.add_argument("--limit", type=int, help="only the first so many cases")
+    testing.add_argument(
+        "--thinking", action="store_true", help="let models think first whose chat template knows that (Qwen3)"
+    )
     testing.add_argument("--trained-on", action="append", type=Path, default=[], help="data set to look for leaks in")
     testing.add_argument(
         "--threshold",
@@ -79,6 +82,7 @@ def add_verbs(verbs: Any) -> None:
 def test(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Ask every contestant every case, print the scoreboard and the verdicts."""
     suite = load_suite(find_suite(workspace, chosen.suite)).only(chosen.language, chosen.tag, chosen.limit)
+    suite = suite.with_thinking() if chosen.thinking else suite
     suite = test_running.repeated(suite, chosen)
     specs = parse_specs(chosen.contestants)
     asked = _gates(chosen, [name for name, _ in specs])

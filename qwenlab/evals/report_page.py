@@ -338,7 +338,8 @@ def _method(findings: Findings) -> str:
         for one in MEASURES
         if any(who.summary.rates.get(one) for who in findings.contestants)
     )
-    settings = ", ".join(f"{name} {value:g}" for name, value in suite.generation.model_dump().items())
+    numbers = suite.generation.model_dump(exclude={"thinking"}).items()
+    settings = ", ".join([f"{name} {value:g}" for name, value in numbers] + ["thinking"] * suite.generation.thinking)
     about = [
         suite.name,
         say("fingerprint", language, digest=suite.fingerprint()[:16]),

@@ -108,6 +108,8 @@ def _claim_contestant(suite: Suite, contestant: Contestant, folder: Path) -> Non
         "suite": suite.fingerprint(),
         "generation": asdict(suite.settings()),
     }
+    if not now["generation"]["thinking"]:
+        del now["generation"]["thinking"]  # answers from before the switch existed can be continued
     path = folder / result.CONTESTANT
     if not path.exists():
         order = len(list(folder.parent.glob(f"*/{result.CONTESTANT}")))

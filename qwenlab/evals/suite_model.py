@@ -39,6 +39,7 @@ class GenerationSettings(_Strict):
     temperature: float = Field(default=0.0, ge=0, le=5)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+    thinking: bool = False
     repeats: int = Field(default=1, ge=1, le=100)
 
 
@@ -190,6 +191,10 @@ class Suite(_Strict):
         """The generation settings as a contestant takes them, for the first answer or a repeated one (from 0)."""
         found = Generation(**self.generation.model_dump(exclude={"repeats"}))
         return replace(found, seed=found.seed + repeat)
+
+    def with_thinking(self) -> Suite:
+        """The suite whose contestants may think first, where their chat templates know that."""
+        return self.model_copy(update={"generation": self.generation.model_copy(update={"thinking": True})})
 
     def to_json(self) -> dict[str, Any]:
         """The resolved suite: everything inline, as `Suite.model_validate` reads it back."""

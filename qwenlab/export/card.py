@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab import files
+from qwenlab.models import templates
 
 CARD, MODELFILE, CLIENT, CASE = "README.md", "Modelfile", "client.py", "case.json"
 SCORECARD = "scorecard.json"
@@ -58,6 +59,12 @@ ADAPTER = (
     "它需要基础模型；用 llama.cpp 时需要 F16 或 Q8_0 文件，或原厂文件（不能用 Qwenlab 制作的 Q4_K_M 或 Q5_K_M，"
     "其通道顺序不同）。",
 )
+THINKING = (
+    "Its chat template lets it think before it answers unless told otherwise. Qwenlab tells it not to: for the answers "
+    'tested here, send `"chat_template_kwargs": {"enable_thinking": false}` with each request.',
+    "它的聊天模板默认先思考再回答。Qwenlab 会关闭思考：要得到这里测试的回答，"
+    '请在每个请求中加上 `"chat_template_kwargs": {"enable_thinking": false}`。',
+)
 _MARKUP = re.compile(r"([\\`*_\[\]|~$#!])")
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -90,6 +97,8 @@ def write_card(folder: Path, about: Mapping[str, Any]) -> None:
         lines += ["", "## Recipe / 训练设置", "", block(recipe, "json")]
     lines += ["", "## Serving it / 部署", "", "In this folder / 在此文件夹中运行:", ""]
     lines += [f"    {command}" for command in SERVING[about["kind"]]]
+    if any(templates.thinks(path) for path in (folder, *folder.glob("*.gguf"))):
+        lines += ["", *THINKING]
     if (folder / CLIENT).exists():
         lines += [
             "",

@@ -9,7 +9,7 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.export import package
 from qwenlab.export.safetensors_folder import Weights
-from qwenlab.models.loading import CHATML
+from qwenlab.models.templates import CHATML
 
 SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json")
 TEMPLATE = "chat_template.jinja"

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.models import folder as model_folder
+from qwenlab.models import adapter_base, adapter_convert
+from qwenlab.models.adapter_convert import WEIGHTS
 from qwenlab.workspace import Workspace
 
-ORIGIN = "qwenlab-adapter.json"
-"""Beside an adapter's weights: which base it was trained on, by path and weight fingerprint."""
-WEIGHTS = "adapter_model.safetensors"
+CHANGING = ("layer_replication", "bias", "init_lora_weights")
+"""Settings that make PEFT change the base itself, unless they have one of the values below."""
+STARTS = ("gaussian", "eva", "orthogonal")
+"""Ways to begin a training that leave the base as it is; PiSSA and its like change it as well."""
+HARMLESS: dict[str, tuple[Any, ...]] = {"bias": ("none",), "init_lora_weights": (True, False, *STARTS)}
+UNKNOWN = (
+    "megatron_config",
+    "use_qalora",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "use_bdlora",
+    "monteclora_config",
+)
+"""Settings of PEFT that change what an adapter computes, or run other packages, and are not supported here."""
+DEPTHS = ("", "*/", "*/*/")
+"""How deep other tools put their adapters: v0-20240205/checkpoint-100/default at most, beside the folder named."""
+MOST = 200
+"""Folders that are looked at for an adapter."""
+MOST_REPEATS = 2
+"""Repetitions in a pattern of module names, so that matching it ends soon."""
+_CHECKPOINT = re.compile(r"checkpoint-\d+")
+ORIGIN = adapter_base.ORIGIN
 FINISHED = "adapter"
 FULL = "model"
 """Where full training puts the whole model, in place of an adapter."""
@@ -62,15 +83,38 @@ def is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").exists() and (folder / WEIGHTS).exists()
 
 
+def stands_alone(folder: Path) -> bool:
+    """Whether the folder is no model but holds an adapter, whose base is yet to be found."""
+    if not folder.is_dir() or (folder / "config.json").exists():
+        return False
+    return is_adapter(folder) or adapter_convert.is_pickled(folder) or bool(within(folder))
+
+
+def elsewhere(workspace: Workspace) -> list[Path]:
+    """The adapters that a person has put into the workspace, by name; also what `find` will ask to choose from."""
+    found = []
+    for path in sorted(workspace.adapters.iterdir()):
+        try:
+            known = stands_alone(path)
+        except QwenlabError:
+            known = True
+        found += [path] if known else []
+    return found
+
+
 def find(workspace: Workspace, named: str) -> Path:
     """The adapter folder of a run id, of RUN/checkpoint-N, or of a path.
 
+    A folder of another tool that holds checkpoints stands for the newest of them.
+
     Raises:
-        QwenlabError: when there is none.
+        QwenlabError: when there is none, or several that are no checkpoints of one training.
     """
     path = Path(named).expanduser()
-    if is_adapter(path):
+    if is_adapter(path) or adapter_convert.is_pickled(path):
         return path.resolve()
+    if path.is_dir() and (inside := within(path)):
+        return inside[0].resolve()
     run, _, checkpoint = named.partition("/")
     folder = workspace.runs / run
     if run and folder.is_dir() and not checkpoint:
@@ -86,38 +130,65 @@ def find(workspace: Workspace, named: str) -> Path:
     )
 
 
+def within(folder: Path) -> list[Path]:
+    """The adapters below a folder of somebody else's: checkpoints from the newest on, then the others by name.
+
+    Raises:
+        QwenlabError: when there are several that are no checkpoints of one training.
+    """
+    marks = islice(chain.from_iterable(folder.glob(f"{depth}{adapter_base.CONFIG}") for depth in DEPTHS), MOST)
+    found = sorted({mark.parent for mark in marks if is_adapter(mark.parent)})
+    steps = {path: int(path.name.rpartition("-")[2]) for path in found if _CHECKPOINT.fullmatch(path.name)}
+    if len(found) > 1 and (len(steps) < len(found) or len({path.parent for path in found}) > 1):
+        names = ", ".join(path.relative_to(folder).as_posix() for path in found[:3])
+        raise QwenlabError(
+            f"{folder} holds several adapters: {names}.",
+            "Name one of these folders.",
+            zh=(f"{folder} 中有多个适配器：{names}。", "请指定其中一个文件夹。"),
+        )
+    return sorted(found, key=lambda path: -steps.get(path, 0))
+
+
 def check(adapter: Path, base: Path) -> None:
-    """Refuse an adapter that was trained on other weights than `base`.
+    """Refuse an adapter that cannot be used, or was trained on other weights than `base`.
 
     Raises:
         QwenlabError: naming both; also when the folder holds no adapter.
     """
+    if adapter_convert.is_pickled(adapter):
+        raise adapter_convert.pickled(adapter)
     if not is_adapter(adapter):
         raise QwenlabError(
             f"{adapter} is not an adapter folder.",
             "It must hold adapter_config.json and adapter_model.safetensors.",
             zh=(f"{adapter} 不是适配器文件夹。", "其中必须有 adapter_config.json 和 adapter_model.safetensors。"),
         )
-    config = files.read_json(adapter / "adapter_config.json")
-    kind = config.get("peft_type") if isinstance(config, dict) else None
-    if kind != "LORA":
+    config = adapter_base.read_config(adapter)
+    kind, task = config.get("peft_type"), config.get("task_type")
+    if kind != "LORA" or task not in (None, "CAUSAL_LM"):
+        kind = f"{kind} for {task}" if kind == "LORA" else kind
         raise QwenlabError(
             f"{adapter} is an adapter of the kind {kind!r}.",
-            "Only LoRA adapters can be used.",
-            zh=(f"{adapter} 是 {kind!r} 类型的适配器。", "只支持 LoRA 适配器。"),
+            "Only LoRA adapters of language models can be used.",
+            zh=(f"{adapter} 是 {kind!r} 类型的适配器。", "只支持语言模型的 LoRA 适配器。"),
         )
-    if not (adapter / ORIGIN).exists():
-        return  # brought from elsewhere: PEFT checks the shapes
-    origin = files.read_json(adapter / ORIGIN)
-    if origin["weights"] != model_folder.fingerprints(base)["weights"]:
+    for setting in UNKNOWN:
+        if config.get(setting):
+            raise QwenlabError(
+                f"The adapter {adapter} was trained with {setting}, which is not supported.",
+                "Train it without, or merge it with the tool that made it.",
+                zh=(f"适配器 {adapter} 训练时使用了 {setting}，目前不支持。", "请改用普通设置训练，或用原工具合并。"),
+            )
+    if adapter_convert.is_original(_weight_names(adapter)):
         raise QwenlabError(
-            f"The adapter {adapter} was trained on {origin['base']}, whose weights differ from {base.name}.",
-            "Choose the base model it was trained on.",
+            f"The adapter {adapter} was trained on the original code of Qwen 1.",
+            f"Convert it once, then name the new folder: qwenlab models convert {adapter} NEW_FOLDER",
             zh=(
-                f"适配器 {adapter} 是在 {origin['base']} 上训练的，其权重与 {base.name} 不同。",
-                "请选择训练它时所用的基础模型。",
+                f"适配器 {adapter} 是在 Qwen 1 的原始代码上训练的。",
+                f"请先转换一次，然后使用新文件夹：qwenlab models convert {adapter} NEW_FOLDER",
             ),
         )
+    adapter_base.check(adapter, base)
 
 
 def check_shared(adapter: Path) -> None:
@@ -126,8 +197,7 @@ def check_shared(adapter: Path) -> None:
     Raises:
         QwenlabError: when PEFT would write some of it over the base's own weights, or it cannot be read.
     """
-    config = files.read_json(adapter / "adapter_config.json")
-    if _writes_over_base(adapter, config):
+    if _writes_over_base(adapter, adapter_base.read_config(adapter)):
         raise QwenlabError(
             f"The adapter {adapter} changes weights of the base model itself, which others share.",
             "Merge it into its base first, and use the merged model.",
@@ -136,20 +206,24 @@ def check_shared(adapter: Path) -> None:
 
 
 def _writes_over_base(adapter: Path, config: dict[str, Any]) -> bool:
-    """Whether PEFT would load some of it into the shared base: trained biases, or embeddings saved along."""
+    """Whether PEFT would load some of it into the shared base: trained biases, embeddings saved along, or layers."""
+    own = ["lora_", "trainable_tokens", *(f".{part}." for part in config.get("modules_to_save") or [])]
+    changed = [config.get(name) for name in CHANGING if config.get(name) not in (None, *HARMLESS.get(name, ()))]
+    return bool(changed) or not all(any(part in key for part in own) for key in _weight_names(adapter))
+
+
+def _weight_names(adapter: Path) -> list[str]:
     from safetensors import SafetensorError, safe_open
 
-    own = ["lora_", "trainable_tokens", *(f".{part}." for part in config.get("modules_to_save") or [])]
     try:
         with safe_open(str(adapter / WEIGHTS), "np") as file:
-            keys = list(file.keys())
+            return list(file.keys())
     except (SafetensorError, OSError) as error:
         raise QwenlabError(
             f"The adapter {adapter} cannot be read: {error}.",
             "Copy it again, or use another checkpoint.",
             zh=(f"无法读取适配器 {adapter}：{error}。", "请重新复制，或使用其他检查点。"),
         ) from error
-    return config.get("bias", "none") != "none" or not all(any(part in key for part in own) for key in keys)
 
 
 def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
@@ -173,9 +247,12 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
     try:
         config = LoraConfig.from_pretrained(str(adapter))
         config.inference_mode = True
+        _name_modules(adapter, config)
         # In the base's own format: a float32 adapter on a bfloat16 base halves the speed of answering.
         if wrapped is None:
             wrapped = PeftModelForCausalLM(model, config, name, autocast_adapter_dtype=False)
+        else:  # or PEFT would read the settings itself
+            wrapped.add_adapter(name, config, autocast_adapter_dtype=False)
         loaded = wrapped.load_adapter(str(adapter), name, autocast_adapter_dtype=False)
         lacking = next(iter(loaded.missing_keys), "")
         if lacking or loaded.unexpected_keys:
@@ -185,10 +262,14 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
     except Exception as error:  # safetensors, PEFT and torch each have their own
         _take_off(model, wrapped, name)
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        said = adapter_base.named(adapter)
         raise QwenlabError(
             f"The adapter {adapter} does not fit the model {base}: {reason}.",
-            "Choose the base model it was trained on.",
-            zh=(f"适配器 {adapter} 与模型 {base} 不匹配：{reason}。", "请选择训练它时所用的基础模型。"),
+            f"Choose the base model it was trained on{f': {said}' if said else ''}.",
+            zh=(
+                f"适配器 {adapter} 与模型 {base} 不匹配：{reason}。",
+                f"请选择训练它时所用的基础模型{f'：{said}' if said else ''}。",
+            ),
         ) from error
     wrapped.eval()
     return wrapped, not _is_thin(wrapped, name)
@@ -206,6 +287,21 @@ def _is_thin(wrapped: Any, name: str) -> bool:
             if special or name not in part.lora_A:  # an embedding has its own pair
                 return False
     return True
+
+
+def _name_modules(adapter: Path, config: Any) -> None:
+    """Put the modules that have weights in place of a pattern: one made by a stranger could be matched for ever.
+
+    Raises:
+        ValueError: when another of its patterns could.
+    """
+    for key in [*config.rank_pattern, *config.alpha_pattern]:
+        if len(re.findall(r"[*+{]", key)) > MOST_REPEATS:
+            raise ValueError(f"its pattern {key} is too complicated")
+    if isinstance(config.target_modules, str):
+        adapted = (name.partition(".lora_") for name in _weight_names(adapter))
+        config.target_modules = {name.removeprefix(adapter_convert.PREFIX) for name, lora, _ in adapted if lora}
+        config.exclude_modules = None
 
 
 def _take_off(model: Any, wrapped: Any, name: str) -> None:

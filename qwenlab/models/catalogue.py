@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from types import MappingProxyType
 
+from qwenlab import files
 from qwenlab.errors import QwenlabError, nearest
+from qwenlab.models import folder as model_folder
 from qwenlab.models.entry import Entry, Wheel
 from qwenlab.models.family import FAMILY, QWEN25
 from qwenlab.workspace import Workspace
@@ -89,8 +91,10 @@ def is_ready(workspace: Workspace, name: str) -> bool:
 def locate(workspace: Workspace, model: str) -> Path:
     """The folder of a model given by name, by the id of its repository, or by path.
 
+    A Qwen 1 folder in its original format stands for its conversion in the workspace.
+
     Raises:
-        QwenlabError: when it is neither a ready model nor a Hugging Face folder.
+        QwenlabError: when it is neither a ready model nor a Hugging Face folder, or not converted yet.
     """
     repository = is_repository(model)
     name = of_repository(model).name if repository else model
@@ -103,6 +107,11 @@ def locate(workspace: Workspace, model: str) -> Path:
             zh=(f"模型 {model} 尚未下载。", f"获取命令：qwenlab models get {model}"),
         )
     folder = Path(model).expanduser()
+    if model_folder.is_qwen1(folder):
+        made = _conversion(workspace, folder)
+        if made is None:
+            raise model_folder.unconverted(folder)
+        return made
     if (folder / "config.json").is_file():
         return folder.resolve()
     if folder.is_dir():
@@ -120,3 +129,20 @@ def locate(workspace: Workspace, model: str) -> Path:
         "Name a folder, or one of `qwenlab models list`.",
         zh=(f"没有模型 {model}。{nearest(model, names, 'zh')}", "请指定文件夹，或 `qwenlab models list` 中的一个。"),
     )
+
+
+def qwen1_context(folder: Path) -> int | None:
+    """The context, in tokens, of a model that was converted from a Qwen 1; None for any other."""
+    mark = folder / COMPLETE
+    if not mark.exists() or files.read_json(mark).get("made_from") != model_folder.QWEN1:
+        return None
+    return int(model_folder.read_config(folder)["max_position_embeddings"])
+
+
+def _conversion(workspace: Workspace, original: Path) -> Path | None:
+    """What a Qwen 1 folder was converted into, where that lies in the workspace."""
+    for mark in sorted(workspace.models.glob(f"*/{COMPLETE}")):
+        about = files.read_json(mark)
+        if (about.get("made_from"), about.get("source")) == (model_folder.QWEN1, str(original.resolve())):
+            return mark.parent
+    return None

@@ -22,7 +22,11 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Generation:
-    """How to decode. Temperature 0 is greedy; `top_k` 0 and `repetition_penalty` 1.0 are off."""
+    """How to decode. Temperature 0 is greedy; `top_k` 0 and `repetition_penalty` 1.0 are off.
+
+    Attributes:
+        thinking: let the model think before it answers, where its chat template knows that.
+    """
 
     max_new_tokens: int = 256
     temperature: float = 0.0
@@ -30,6 +34,7 @@ class Generation:
     seed: int = 0
     top_k: int = 0
     repetition_penalty: float = 1.0
+    thinking: bool = False
 
     @classmethod
     def of_model(cls, folder: Path) -> Generation:

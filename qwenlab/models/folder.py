@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from qwenlab.models.header import read_header
 
 INDEX = "model.safetensors.index.json"
 SUPPORTED = {"qwen2", "qwen3", "llama"}
+QWEN1 = "qwen1"
+"""What a model folder that was converted from a Qwen 1 says that it was made from."""
 EMBEDDING = "model.embed_tokens.weight"
 LAYER = re.compile(r"model\.layers\.(\d{1,6})\.")
 LARGEST = {
@@ -43,6 +46,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     config = files.read_json(own_file(folder, "config.json"))
     kind = config.get("model_type") if isinstance(config, dict) else None
+    if _is_qwen1(config):
+        raise unconverted(folder)
     if not isinstance(kind, str) or kind not in SUPPORTED:
         raise QwenlabError(
             f"{folder} holds a model of the family {str(kind)[:40]!r}.",
@@ -61,6 +66,30 @@ def read_config(folder: Path) -> dict[str, Any]:
                 ),
             )
     return config
+
+
+def is_qwen1(folder: Path) -> bool:
+    """Whether the folder holds a Qwen 1 model in its original format, which came with code of its own."""
+    try:
+        return _is_qwen1(files.read_json(folder / "config.json"))
+    except (QwenlabError, OSError):
+        return False
+
+
+def _is_qwen1(config: Any) -> bool:
+    return isinstance(config, dict) and (
+        config.get("model_type") == "qwen" or "QWenLMHeadModel" in (config.get("architectures") or [])
+    )
+
+
+def unconverted(folder: Path) -> QwenlabError:
+    """What to say where a Qwen 1 folder is named as a model."""
+    command = f"qwenlab models convert {shlex.quote(str(folder))} NEW_FOLDER"
+    return QwenlabError(
+        f"{folder} holds a Qwen 1 model in its original format.",
+        f"Convert it once, then name the new folder: {command}",
+        zh=(f"{folder} 中是原始格式的 Qwen 1 模型。", f"请先转换一次，然后使用新文件夹：{command}"),
+    )
 
 
 def own_file(folder: Path, name: str) -> Path:

@@ -53,12 +53,15 @@ def get(
             wanted = repository.wanted(pickles)
             _drop_others(made, staging / "plan.json", wanted)
             _fetch_all(repository, wanted, made, progress, stopping, patience)
-            if any(hubs.PICKLES.fullmatch(file.name) for file in wanted):
+            old = {"made_from": model_folder.QWEN1} if model_folder.is_qwen1(made) else {}
+            if old:
+                made = _convert_qwen1(made, staging / "converted", progress, pickles)
+            elif any(hubs.PICKLES.fullmatch(file.name) for file in wanted):
                 _convert(made, progress, sum(file.bytes for file in wanted))
             model_folder.check(made)
             licence = repository.licence or entry.licence
             about = {"name": entry.name, "source": hub, "hub": entry.hub, "revision": repository.revision}
-            target = finish(workspace, entry.name, made, {**about, "licence": licence})
+            target = finish(workspace, entry.name, made, {**about, **old, "licence": licence})
     except Timeout as error:
         raise QwenlabError(
             f"{entry.name} is being fetched already.",
@@ -108,9 +111,18 @@ def _fetch_all(
 
         fetch_file(file, made, sign, repository.id, watch, stopping, patience)
         done += file.bytes
-        if file.name == "config.json":
+        if file.name == "config.json" and not model_folder.is_qwen1(made):
             model_folder.read_config(made)  # another family is refused before gigabytes of it are here
     progress("downloading", 1.0, bytes=total, total=total)
+
+
+def _convert_qwen1(original: Path, made: Path, progress: Progress, pickles: bool) -> Path:
+    """Turn a Qwen 1 into the folder `made`, which may be there from an attempt that was stopped right after."""
+    from qwenlab.models import qwen1
+
+    if not made.exists():
+        qwen1.convert(original, made, progress, pickles)
+    return made
 
 
 def _convert(made: Path, progress: Progress, size: int) -> None:

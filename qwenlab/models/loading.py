@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenlab.errors import QwenlabError
-from qwenlab.models import adapters, precision, streaming
+from qwenlab.models import adapters, precision, streaming, templates
 from qwenlab.models import folder as model_folder
 from qwenlab.models.folder import Version
 from qwenlab.models.resident import Resident
@@ -107,16 +107,9 @@ def load_tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
-        tokenizer.chat_template = CHATML
+        tokenizer.chat_template = templates.CHATML
     tokenizer.padding_side = "left"
     return tokenizer
-
-
-CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-"""Qwen's chat form, for a model that brings no template of its own."""
 
 
 def load(folder: Path, dtype: Any = None) -> LoadedModel:

@@ -17,8 +17,9 @@ from typing import Any
 
 from qwenlab.conversations.checks import LengthLimit
 from qwenlab.conversations.sample import Sample
-from qwenlab.models import catalogue
+from qwenlab.models import catalogue, rendering, templates
 from qwenlab.models import folder as model_folder
+from qwenlab.models.templates import Additions
 from qwenlab.training.encoding import IGNORED, Encoded, Labels, TooLong, encode, encode_all
 from qwenlab.workspace import Workspace
 
@@ -61,12 +62,14 @@ class TokenView:
         pieces: the first `SHOWN_TOKENS` tokens, in order; empty when there are none at all.
         tokens, trained: how many tokens there are, and how many of them are trained.
         left_out: why training leaves the sample out; None when it does not.
+        added: what the model's chat template writes around this sample; None when it has no tokens.
     """
 
     pieces: tuple[TokenPiece, ...]
     tokens: int
     trained: int
     left_out: Reason | None = None
+    added: Additions | None = None
 
 
 def token_view(
@@ -93,7 +96,15 @@ def token_view(
         reason = (f"It is in {which[0]}, which is not trained.", f"内容为{which[1]}，不训练该语言。")
     if encoded is None:
         return TokenView((), 0, 0, reason)
-    return TokenView(tuple(_pieces(tokenizer, encoded)), len(encoded.ids), encoded.trained, reason)
+    added = _additions(tokenizer, sample)
+    return TokenView(tuple(_pieces(tokenizer, encoded)), len(encoded.ids), encoded.trained, reason, added)
+
+
+def _additions(tokenizer: Any, sample: Sample) -> Additions:
+    added, messages = templates.additions(tokenizer), sample.to_messages()
+    told = any(message["role"] == "system" for message in messages)
+    thoughts = rendering.last_answer_thinks(messages)
+    return replace(added, system="" if told else added.system, no_thoughts=added.no_thoughts and not thoughts)
 
 
 def _encoded(

@@ -28,6 +28,7 @@ class Settings:
     expected: Any
     blind: Any
     force: Any
+    thinking: Any
     longest: Any
     temperature: Any
     top_p: Any
@@ -52,6 +53,7 @@ class Settings:
             top_k=int(values[self.top_k] or 0),
             repetition_penalty=float(values[self.penalty] or 1),
             seed=int(values[self.seed] or 0),
+            thinking=bool(values[self.thinking]),
         )
 
 
@@ -62,6 +64,7 @@ def build(t: Translator) -> Settings:
     with gr.Row():
         blind = gr.Checkbox(label=t("compare_blind"), info=t("compare_blind_about"), value=False)
         force = gr.Checkbox(label=t("compare_force"), info=t("compare_force_about"), value=False)
+        thinking = gr.Checkbox(label=t("thinking"), info=t("thinking_about"), value=False, visible=False)
     with gr.Row(elem_classes="numbers"):
         longest = gr.Number(label=t("compare_max_tokens"), value=256, minimum=1, maximum=4096, precision=0)
         temperature = gr.Number(label=t("compare_temperature"), value=0, minimum=0, maximum=2, step=0.1)
@@ -71,7 +74,8 @@ def build(t: Translator) -> Settings:
         seed = gr.Number(label=t("compare_seed"), value=0, minimum=0, precision=0)
     own = gr.Button(t("compare_own"), size="sm", scale=0, min_width=200)
     said = gr.HTML()
-    return Settings(system, expected, blind, force, longest, temperature, top_p, top_k, penalty, seed, own, said)
+    numbers = (longest, temperature, top_p, top_k, penalty, seed)
+    return Settings(system, expected, blind, force, thinking, *numbers, own, said)
 
 
 def wire_own(settings: Settings, lab: Lab, t: Translator, who: Any) -> None:

@@ -127,6 +127,7 @@ class _Tab:
         listen(self.talks.memory.submit, self.free_one, t, None, freed)
         compare_settings.wire_own(s, lab, t, self.who)
         who_answers.follow(lab, t, self.who, self.talk)
+        who_answers.offer_thinking(lab, t, self.who, s.thinking)
         self.batch.wire(self.who, self.suite, s)
 
     # --- what is drawn -----------------------------------------------------------------------------------

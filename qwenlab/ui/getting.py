@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import arrival, catalogue, from_hub
+from qwenlab.models import arrival, catalogue, from_hub, templates
+from qwenlab.models.catalogue import qwen1_context
 from qwenlab.models.entry import Entry
 from qwenlab.models.hub import Hub
 from qwenlab.ui import components
@@ -92,10 +94,10 @@ def fetching(lab: Lab, model: str, t: Translator) -> tuple[str, Html]:
     line = _line(model, wanted, t)
     if wanted is None or catalogue.is_ready(lab.workspace, wanted.name):
         try:
-            catalogue.locate(lab.workspace, model)
+            folder = catalogue.locate(lab.workspace, model)
         except QwenlabError as error:
             return "wrong", notice("bad", t("train_model_gone"), " ".join(components.error_words(error, t)))
-        return "ready", line
+        return "ready", Html(line + _peculiar(folder, t))
     job = job_of(lab, model)
     state, arrived = job.state(), from_hub.arrived(lab.workspace, wanted.name)
     if state == "running":
@@ -119,6 +121,14 @@ def _bar(progress: dict[str, Any], t: Translator) -> Html:
         doing += " " + t("models_of", done=size_words(progress["bytes"]), all=size_words(progress["total"]))
     fraction = None if what == "converting" else progress.get("fraction")
     return progress_bar(t, fraction, doing, progress.get("seconds_left"))
+
+
+def _peculiar(folder: Path, t: Translator) -> str:
+    """What is unlike in other models: a template that is not its own, a context that ends early."""
+    lines = [] if templates.own(folder) else [t("trained_chatml")]
+    if (context := qwen1_context(folder)) is not None:
+        lines.append(t("models_qwen1_line", tokens=f"{context:,}"))
+    return "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
 
 
 def _line(model: str, wanted: Entry | None, t: Translator) -> Html:

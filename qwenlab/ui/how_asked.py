@@ -23,6 +23,7 @@ class How:
         repeats: answers to each case; 0 as the suite says. temperature: None as the suite says.
         enforce: whether all answer a second time with the schema enforced. fresh: whether known answers are asked anew.
         at_once: requests at the same time to an endpoint. per_minute: at most so many requests to it; 0 for no limit.
+        thinking: whether models think first whose chat template knows that.
     """
 
     repeats: float | None = 0
@@ -31,6 +32,7 @@ class How:
     fresh: bool = False
     at_once: float | None = CONCURRENT
     per_minute: float | None = 0
+    thinking: bool = False
 
     @classmethod
     def of(cls, repeats: float | None, temperature: str | None, *others: Any, t: Translator) -> How:
@@ -51,7 +53,8 @@ class How:
         Raises:
             QwenlabError: when there is no schema to enforce.
         """
-        flags = [name for name, on in (("--enforce", self.enforce), ("--fresh", self.fresh)) if on]
+        switches = {"--enforce": self.enforce, "--fresh": self.fresh, "--thinking": self.thinking}
+        flags = [name for name, on in switches.items() if on]
         if self.enforce and suite is not None and suite.json_schema is None:
             raise QwenlabError(t("compare_no_schema"), t("test_enforce_remedy"))
         if self.repeats and self.repeats >= 1:

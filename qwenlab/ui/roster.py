@@ -10,7 +10,7 @@ from pathlib import Path
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import adapters, catalogue, listing
+from qwenlab.models import adapter_base, adapters, catalogue, listing
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.texts import Translator
 
@@ -52,8 +52,9 @@ class Entrant:
 
 
 def entrants(lab: Lab) -> list[Entrant]:
-    """Everyone who is ready: base models, then runs from the newest on, then exports."""
-    return [*_models(lab), *(one for job in lab.runs() for one in of_run(lab, job)), *_exports(lab)]
+    """Everyone who is ready: base models, then runs from the newest on, adapters from elsewhere, then exports."""
+    trained = (one for job in lab.runs() for one in of_run(lab, job))
+    return [*_models(lab), *trained, *_brought(lab), *_exports(lab)]
 
 
 def _models(lab: Lab) -> list[Entrant]:
@@ -87,6 +88,19 @@ def of_run(lab: Lab, job: Job) -> list[Entrant]:
     for path in sorted(complete, key=lambda one: one.stat().st_mtime, reverse=True):
         step = path.name.rpartition("-")[2]
         found.append(Entrant(f"{model}+{job.id}/{path.name}", f"{job.id} {step}", "checkpoint", name, speaks))
+    return found
+
+
+def _brought(lab: Lab) -> list[Entrant]:
+    """Adapters from elsewhere; one whose base is not here says so when it is asked."""
+    found = []
+    for folder in adapters.elsewhere(lab.workspace):
+        try:
+            base = adapter_base.find(lab.workspace, adapters.find(lab.workspace, str(folder))).name
+        except QwenlabError:
+            found.append(Entrant(str(folder), folder.name, "adapter", "?"))
+            continue
+        found.append(Entrant(f"{base}+{folder}", folder.name, "adapter", base, catalogue.languages(base)))
     return found
 
 

@@ -101,6 +101,9 @@ class _Tab:
                 label=t("test_language"), choices=spoken, value=spoken[0][1], min_width=175, **narrow
             )
             self.limit = gr.Number(label=t("test_limit"), value=0, minimum=0, precision=0, scale=1, min_width=130)
+            self.thinking = gr.Checkbox(
+                label=t("thinking"), info=t("thinking_about"), value=False, visible=False, scale=1, min_width=200
+            )
         with gr.Row():
             self.run = gr.Button(t("test_run"), variant="primary", size="sm", scale=0, min_width=140)
             self.stop = gr.Button(t("compare_stop"), size="sm", scale=0, min_width=100, interactive=False)
@@ -120,7 +123,7 @@ class _Tab:
                 per_minute = gr.Number(0, label=t("test_per_minute"), **number)
             enforce = gr.Checkbox(label=t("test_enforce"), info=t("test_enforce_about"))
             fresh = gr.Checkbox(label=t("test_fresh"), info=t("test_fresh_about"))
-        self.how: list[Any] = [repeats, temperature, enforce, fresh, at_once, per_minute]
+        self.how: list[Any] = [repeats, temperature, enforce, fresh, at_once, per_minute, self.thinking]
         self.preflight = gr.HTML()
 
     def wire(self) -> None:
@@ -141,6 +144,7 @@ class _Tab:
         listen(self.cancel.click, self.leave_it, t, self.view, [self.keeping, self.case])
         components.poll(POLL_SECONDS, self.draw, t, [self.view], drawn)
         who_answers.follow(self.lab, t, self.who)
+        who_answers.offer_thinking(self.lab, t, self.who, self.thinking)
 
     # --- drawing -----------------------------------------------------------------------------------------
 

@@ -52,9 +52,22 @@ def tokens(view: TokenView | None, t: Translator, model: str = "") -> Html:
     beyond = view.tokens - sum(len(piece.ids) for piece in view.pieces)
     more = f'<p class="quiet">{escape(t("trained_more", number=f"{beyond:,}"))}</p>' if beyond else ""
     return Html(
-        f'<div class="trained">{left_out}<p><b>{escape(count)}</b>{about}</p>'
+        f'<div class="trained">{left_out}<p><b>{escape(count)}</b>{about}</p>{_added(view, t)}'
         f'<p class="signs">{legend}</p><div class="tokens" tabindex="0">{runs}</div>{more}</div>'
     )
+
+
+def _added(view: TokenView, t: Translator) -> str:
+    """What the chat template writes that does not stand in the sample."""
+    added = view.added
+    if added is None:
+        return ""
+    lines = [] if added.own else [t("trained_chatml")]
+    if added.system:
+        lines.append(t("trained_system_added", words=added.system))
+    if added.no_thoughts:
+        lines.append(t("trained_no_thoughts"))
+    return "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
 
 
 def _run(pieces: Sequence[TokenPiece], trained: bool, t: Translator) -> str:

@@ -6,8 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from qwenlab.models import templates
 from qwenlab.ui import components, roster
+from qwenlab.ui.components import listen, on_load
 from qwenlab.ui.lab import Lab
+from qwenlab.ui.room import room_of
 from qwenlab.ui.talk import Talk
 from qwenlab.ui.texts import Translator
 
@@ -17,6 +20,19 @@ SECONDS = 4
 def choices(lab: Lab, t: Translator) -> list[tuple[str, str]]:
     """(label, spec) of everything that can answer."""
     return [(one.label(t), one.spec) for one in roster.entrants(lab)]
+
+
+def offer_thinking(lab: Lab, t: Translator, who: Any, switch: Any) -> None:
+    """Show the switch while somebody is chosen whose chat template knows thinking."""
+
+    def look(chosen: list[str] | None) -> Any:
+        wanted = [one for one in roster.entrants(lab) if one.spec in (chosen or [])]
+        paths = map(room_of(lab.workspace).weights_of, wanted)
+        known = any(path is not None and templates.thinks(path) for path in paths)
+        return gr.update(visible=True) if known else gr.update(visible=False, value=False)
+
+    on_load(look, t, who, switch)
+    listen(who.change, look, t, who, switch)
 
 
 def follow(lab: Lab, t: Translator, who: Any, talk: Any = None) -> None:

@@ -208,3 +208,25 @@ def test_memory_is_known_once_it_is_loaded(small: GgufContestant) -> None:
     assert small.model.bytes > small.model.path.stat().st_size
     small.close()
     assert small.model.bytes == 0
+
+
+@pytest.mark.model
+def test_model_that_can_think_is_told_not_to_unless_asked(tmp_path: Path) -> None:
+    import chat_templates
+    import qwen1_original as original
+
+    from qwenlab.export.gguf_file import write_gguf
+    from qwenlab.models import qwen1
+    from qwenlab.models.loading import load_tokenizer
+    from qwenlab.models.rendering import prompt_ids
+
+    original.write_checkpoint(tmp_path / "old", hidden_size=256, intermediate_size=512, kv_channels=64)
+    qwen1.convert(tmp_path / "old", tmp_path / "new", lambda *_: None)
+    (tmp_path / "new" / "chat_template.jinja").write_text(chat_templates.QWEN3)
+    write_gguf(tmp_path / "new", tmp_path / "m.gguf", "Q8_0")
+    contestant, tokenizer = GgufContestant("small", tmp_path / "m.gguf", slots=1), load_tokenizer(tmp_path / "new")
+    for thinking in (False, True):
+        found = contestant.prompt_tokens(ALICE, thinking)
+        assert found == prompt_ids(tokenizer, ALICE, thinking)
+        assert ("</think>" in tokenizer.decode(found)) is not thinking
+    contestant.close()

@@ -407,3 +407,21 @@ def test_who_answers_under_the_schema_is_no_rival_of_those_who_answer_freely(tmp
     assert [[point.contestant for point in past.points] for past in found.history.results] == [["base"]] * 2
     assert {verdict.measure for verdict in found.since_last} == {"passed", "field_accuracy"}
     assert "3 by their format alone" in reports.render(found, "markdown").decode()
+
+
+def test_thinking_reaches_the_contestant_and_is_kept_with_the_result(tmp_path):
+    contestant = right()
+    result = run(tickets().with_thinking(), [contestant], tmp_path)
+    assert contestant.settings.thinking
+    assert load_result(tmp_path).suite.generation.thinking
+    assert "thinking" in reports.render(gather(result), "html").decode()
+
+
+def test_result_from_before_there_was_a_switch_for_thinking_goes_on(tmp_path):
+    run(tickets(), [right()], tmp_path)
+    kept = json.loads((tmp_path / "tuned" / "contestant.json").read_text())
+    assert "thinking" not in kept["generation"]
+    assert run(tickets(), [right()], tmp_path).complete
+    other = tickets().with_thinking()
+    with pytest.raises(QwenlabError, match="another suite"):
+        run(other, [right()], tmp_path)

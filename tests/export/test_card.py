@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import chat_templates
 import pytest
 from markdown_it import MarkdownIt
 
@@ -114,3 +115,10 @@ def test_client_is_short_and_is_python(tmp_path: Path) -> None:
     card.write_client(tmp_path, {"request": {}, "json": True, "expected": {}})
     assert len(card.CLIENT_TEXT.splitlines()) <= 16
     subprocess.run([sys.executable, "-m", "py_compile", tmp_path / card.CLIENT], check=True)
+
+
+def test_card_of_a_model_that_can_think_says_how_to_ask_it_as_it_was_tested(tmp_path: Path) -> None:
+    for template, said in ((chat_templates.QWEN25, False), (chat_templates.QWEN3, True)):
+        (tmp_path / "chat_template.jinja").write_text(template, encoding="utf-8")
+        card.write_card(tmp_path, {"kind": "merged"})
+        assert ("enable_thinking" in (tmp_path / card.CARD).read_text(encoding="utf-8")) is said

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import qwen1_original as original
 from filelock import FileLock
 from small_folder import content_of, write_model
 from small_hub import COMMIT, REPOSITORY, SmallHub, serving
@@ -135,3 +136,17 @@ def test_two_at_once_do_not_write_the_same_file(workspace: Workspace, running: S
     staging.mkdir()
     with FileLock(staging / "lock"), pytest.raises(QwenlabError, match="fetched already"):
         get(workspace)
+
+
+def test_qwen1_is_converted_as_it_arrives(workspace: Workspace, running: SmallHub, tmp_path: Path) -> None:
+    original.write_checkpoint(tmp_path / "qwen1", shards=2)
+    running.content = content_of(tmp_path / "qwen1") | {"modeling_qwen.py": b"print(1)", "README.md": b"A card."}
+    folder = get(workspace)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["model_type"], config["max_position_embeddings"]) == ("qwen2", 512)
+    assert (folder / "tokenizer.json").exists()
+    assert not list(folder.glob("*.py"))
+    assert json.loads((folder / catalogue.COMPLETE).read_text())["hub"] == REPOSITORY
+    assert catalogue.qwen1_context(folder) == 512
+    assert catalogue.locate(workspace, REPOSITORY) == folder
+    assert list(workspace.models.iterdir()) == [folder]

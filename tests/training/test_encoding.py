@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
-from qwenlab.models.loading import CHATML
+from qwenlab.models.templates import CHATML
 from qwenlab.training.encoding import IGNORED, encode, encode_all
 
 QWEN = (

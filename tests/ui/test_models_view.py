@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import qwen1_original as original
 from small_folder import content_of, write_model
 from small_hub import SmallHub, serving
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import catalogue, listing
+from qwenlab.models import catalogue, listing, qwen1
 from qwenlab.training.estimate import Machine
 from qwenlab.ui import getting, roster, training_model
 from qwenlab.ui.background import Background
@@ -161,3 +162,29 @@ def test_opening_the_list_on_the_page_draws_it(lab: Lab) -> None:
     expand = [one for one in page.fns.values() if any(event == "expand" for _, event in one.targets)]
     drawn = [str(one.fn(*[None] * len(one.inputs))) for one in expand if one.fn is not None]
     assert any('data-key="use:qwen3-4b"' in one for one in drawn)
+
+
+def test_page_says_where_the_context_of_a_converted_qwen1_ends_and_that_a_template_lacks(tmp_path: Path) -> None:
+    lab = Lab(Workspace(tmp_path / "home"))
+    original.write_checkpoint(tmp_path / "Qwen-tiny")
+    qwen1.convert(tmp_path / "Qwen-tiny", lab.workspace.models / "old-qwen", lambda *_: None)
+    assert "it holds 512 tokens" in getting.fetching(lab, "old-qwen", EN)[1]
+    assert "ChatML" not in getting.fetching(lab, "old-qwen", EN)[1]
+    (lab.workspace.models / "old-qwen" / "chat_template.jinja").unlink()
+    assert "ChatML" in getting.fetching(lab, "old-qwen", EN)[1]
+
+
+def test_adapters_put_into_the_workspace_can_be_asked_also_when_their_base_is_not_known(tmp_path: Path) -> None:
+    lab = Lab(Workspace(tmp_path / "home"))
+    original.write_checkpoint(tmp_path / "Qwen-tiny")
+    qwen1.convert(tmp_path / "Qwen-tiny", lab.workspace.models / "old-qwen", lambda *_: None)
+    for name, base in (("known", "somebody/old-qwen"), ("unknown", "Qwen/Qwen2-7B"), ("broken", None)):
+        folder = lab.workspace.adapters / name
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(b"")
+        settings = {"base_model_name_or_path": base} if base else []
+        files.write_json(folder / "adapter_config.json", settings)
+    found = {one.name: one for one in roster.entrants(lab) if one.kind == "adapter"}
+    assert found.keys() == {"known", "unknown", "broken"}
+    assert found["known"].spec == f"old-qwen+{lab.workspace.adapters / 'known'}"
+    assert found["unknown"].spec == str(lab.workspace.adapters / "unknown")

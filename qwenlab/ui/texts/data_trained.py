@@ -14,6 +14,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "trained_legend_special": ("sign between turns", "轮次间的特殊标记"),
     "trained_token": ("token {id}", "token {id}"),
     "trained_tokens": ("tokens {ids}", "token {ids}"),
+    "trained_chatml": (
+        "This model brings no chat template: turns are written in ChatML, Qwen's form.",
+        "该模型没有自带聊天模板：轮次按 ChatML（Qwen 的格式）书写。",
+    ),
+    "trained_system_added": (
+        "The sample has no system turn, so the model's chat template begins with its own: “{words}”",
+        "此样本没有系统轮，模型的聊天模板会在开头加上自己的：“{words}”",
+    ),
+    "trained_no_thoughts": (
+        "The template begins the answer with an empty pair of <think> tags: the model learns to answer without "
+        "thinking first.",
+        "模板在回答开头加上一对空的 <think> 标签：模型学习不经思考直接回答。",
+    ),
     "trained_left_out": ("Training leaves this sample out:", "训练时会排除此样本："),
     "trained_more": ("and {number} more tokens", "还有 {number} 个 token"),
     "trained_no_sample": ("No sample is open.", "没有打开的样本。"),

@@ -36,6 +36,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "details": ("Details", "详情"),
     "copy": ("Copy", "复制"),
     "copied": ("Copied", "已复制"),
+    "thinking": ("Think first", "先思考"),
+    "thinking_about": (
+        "A model whose chat template knows thinking (Qwen3) reasons before it answers: slower, and not what it was "
+        "trained for unless the data holds thoughts.",
+        "聊天模板支持思考的模型（如 Qwen3）先推理再回答：更慢；除非训练数据含有思考内容，否则与训练时不同。",
+    ),
     "time_left": ("{time} left", "剩余 {time}"),
     "seconds": ("{number} s", "{number} 秒"),
     "minutes": ("{number} min", "{number} 分钟"),

@@ -9,6 +9,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "A model folder of your own: {folder}",
         "您自己的模型文件夹：{folder}",
     ),
+    "models_qwen1_line": (
+        "Converted from Qwen 1: it holds {tokens} tokens, up to where the original begins to scale positions.",
+        "由 Qwen 1 转换而来：最多容纳 {tokens} 个 token，到原模型开始动态缩放位置为止。",
+    ),
     "train_model_gone": ("This model cannot be used:", "无法使用此模型："),
     "train_get": ("Get it ({size})", "下载（{size}）"),
     "train_getting": ("Getting the model", "正在获取模型"),

@@ -59,7 +59,7 @@ def serve(chosen: argparse.Namespace, workspace: Workspace, say: Callable[[str],
     workspace.check()
     if chosen.listen:
         accounts.require(workspace)
-    port = _open_port("0.0.0.0" if chosen.listen else "127.0.0.1", chosen.port)
+    port = open_port("0.0.0.0" if chosen.listen else "127.0.0.1", chosen.port)
     say("Starting Qwenlab ...")
 
     os.environ.setdefault("GRADIO_TEMP_DIR", str(workspace.root / "uploads"))  # one knob relocates everything
@@ -81,8 +81,10 @@ def serve(chosen: argparse.Namespace, workspace: Workspace, say: Callable[[str],
         server.run(sockets=[port])
 
 
-def _open_port(host: str, port: int) -> socket.socket:
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def open_port(host: str, port: int) -> socket.socket:
+    """A socket that listens there; 0 is any free port. Raises QwenlabError when it cannot be had."""
+    # Only where the protocol is named does asyncio send small answers at once; else each waits 40 ms for the reader.
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":  # there it would let two programs share the port
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

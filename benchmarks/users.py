@@ -95,7 +95,7 @@ class User:
                      {"do": "text", "at": self.number, "texts": texts}):  # fmt: skip
             event = {"seq": self.seq, **data}
             said = self._timed("edit", lambda event=event: self.page.call(talk, self.page.values(talk), event))
-        self.lost += words not in said
+        self.lost += words not in said or T("stale") in said
         self.last = words
 
     def _look(self) -> None:

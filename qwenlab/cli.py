@@ -1,4 +1,4 @@
-"""The command line: the same verbs as the page. Exit 0 done, 1 a gate or check failed, 2 could not run."""
+"""The command line: the page, and the same verbs without it. Exit 0 done, 1 a gate or check failed, 2 could not run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from qwenlab.commands import (
     user,
     verify,
 )
-from qwenlab.commands.console import FAILED, Console
+from qwenlab.commands.console import DONE, FAILED, Console
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job, Outcome
+from qwenlab.ui import serving
 from qwenlab.workspace import Workspace
 
 STOPPED_ZH = ("已手动停止。", "已完成的部分已保留。")
@@ -43,7 +44,15 @@ def parser() -> argparse.ArgumentParser:
     rooms = (models, data, train, chat, batch, suite, test, report, export, adapter, prove, verify, serve, demo, user)
     for room in rooms:
         room.add_verbs(verbs)
+    page = verbs.add_parser("lab", help="open the page for a browser, on 127.0.0.1 unless told otherwise")
+    serving.add_flags(page)
+    page.set_defaults(run=_lab)
     return top
+
+
+def _lab(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
+    serving.serve(chosen, workspace, console.say)
+    return DONE
 
 
 def main(argv: list[str] | None = None) -> int:

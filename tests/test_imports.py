@@ -18,7 +18,7 @@ MAY_IMPORT = {
     **{feature: GROUND | {feature} for feature in FEATURES},
     "ui": GROUND | FEATURES | {"ui"},
     "commands": GROUND | FEATURES | {"commands"},
-    "cli": GROUND | FEATURES | {"commands"},
+    "cli": GROUND | FEATURES | {"commands", "ui"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -60,6 +60,10 @@ def test_imports_point_downwards(path: Path) -> None:
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     used = {name.split(".")[1] for name in imports(path) if name.startswith("qwenlab.")} - {"__version__"}
     assert used <= MAY_IMPORT[room], f"{room} may not import {used - MAY_IMPORT[room]}"
+
+
+def test_command_line_knows_of_the_page_only_how_to_serve_it() -> None:
+    assert {name for name in imports(PACKAGE / "cli.py") if "qwenlab.ui" in name} == {"qwenlab.ui.serving"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

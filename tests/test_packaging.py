@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -58,3 +61,40 @@ def test_installed_program_has_what_ships_and_keeps_work_in_the_home_folder(inst
     assert home == str(tmp_path / "qwenlab")
     assert int(cases) > 100
     assert "after-sales.train.json" in names
+
+
+def test_installed_program_serves_the_page_with_its_styles(installed: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = {**os.environ, "PYTHONPATH": str(installed), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "qwenlab", "lab", "--port", str(port), "--workspace", str(tmp_path / "home")]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as web:
+            while server.poll() is None:
+                try:
+                    page = web.get("/en/config")
+                    break
+                except httpx.ConnectError:
+                    time.sleep(0.3)
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            assert "#journey" in page.text, "the style sheets are sent along with the page"
+            assert web.get("/icons/icon.svg").status_code == 200
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        command = [sys.executable, str(ROOT / "app.py"), "--port", str(other.getsockname()[1])]
+        ended = subprocess.run(
+            [*command, "--workspace", str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert ended.returncode == 2
+    assert "is taken" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -115,7 +115,7 @@ def _expected(case: Case, suite: Suite, t: Translator) -> str:
         return fold("expected", t("test_expected_text"), Html(f'<pre class="reply">{escape(text)}</pre>'))
     wanted = case.expected if isinstance(case.expected, str) else "\n".join(case.expected)
     return (
-        f'<h3>{escape(t("compare_wanted"))} <small class="quiet">{escape(t(RULES[case.rule]))}</small></h3>'
+        f'<h2>{escape(t("compare_wanted"))} <small class="quiet">{escape(t(RULES[case.rule]))}</small></h2>'
         f'<pre class="reply expected">{escape(wanted)}</pre>'
     )
 

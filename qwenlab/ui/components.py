@@ -84,17 +84,17 @@ def table(
     """A plain table; `numeric` columns are right-aligned; `keys` become data-key of the rows."""
     right = set(numeric)
 
-    def cells(values: Sequence[object], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=number' if at in right else ''}>{escape(value)}</{tag}>" for at, value in enumerate(values)
-        )
+    def cell(at: int, value: object, tag: str) -> str:
+        return f"<{tag}{' class=number' if at in right else ''}>{escape(value)}</{tag}>"
 
-    body = "".join(
-        f"<tr{f' data-key={chr(34)}{escape(keys[at])}{chr(34)}' if keys else ''}>{cells(row, 'td')}</tr>"
-        for at, row in enumerate(rows)
-    )
+    # A column of buttons has no head, and an empty head would puzzle a screen reader.
+    head = "".join(cell(at, value, "th" if value else "td") for at, value in enumerate(headers))
+    body = ""
+    for number, row in enumerate(rows):
+        key = f' data-key="{escape(keys[number])}"' if keys else ""
+        body += f"<tr{key}>{''.join(cell(at, value, 'td') for at, value in enumerate(row))}</tr>"
     return Html(
-        f'<div class="scroll" tabindex="0"><table class="plain"><thead><tr>{cells(headers, "th")}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table class="plain"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

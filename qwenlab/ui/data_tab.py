@@ -24,6 +24,8 @@ HERE = Path(__file__).parent
 SCRIPT = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("editor.js", "json_form.js"))
 # Actions of one person come one after the other, as they were made.
 IN_ORDER: dict[str, Any] = {"concurrency_id": "editor", "concurrency_limit": 1, "trigger_mode": "multiple"}
+LOOKING = ("open", "previous", "next", "page_back", "page_on", "find", "show_kind")
+"""What changes nothing, so that another window's edit of the sample that is left need not hold it up."""
 View = tuple[Any, ...]
 
 
@@ -156,7 +158,8 @@ def perform(lab: Lab, view: EditorState, data: dict[str, Any], t: Translator) ->
 def _perform(lab: Lab, view: EditorState, data: dict[str, Any], t: Translator) -> tuple[EditorState, Html]:
     action = str(data.get("do", ""))
     texts = data.get("texts") or []
-    if view.stale() or ((texts or action in json_form.ACTIONS) and data.get("at") != view.at):
+    meant = data.get("at") == view.at or not (texts or action in json_form.ACTIONS)
+    if not meant or (view.stale() and (texts or action not in LOOKING)):
         words_typed = "\n\n".join(str(typed["text"]) for typed in texts)
         return view, notice("warn", t("stale"), details=words_typed, t=t, fold=t("your_words"))
     turn = int(data.get("turn") or 0)

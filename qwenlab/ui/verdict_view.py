@@ -77,7 +77,7 @@ def way(steps: Sequence[Step], t: Translator) -> Html:
     stages = [_stage(first.before, first.right_before, first.verdict.n)]
     stages += [_stage(one.after, one.right_after, one.verdict.n) for one in steps]
     lines = "".join(f"<li>{_step(one, t)}</li>" for one in steps)
-    return Html(f'<div class="way"><h3>{escape(t("test_way"))}</h3><p>{" → ".join(stages)}</p><ol>{lines}</ol></div>')
+    return Html(f'<div class="way"><h2>{escape(t("test_way"))}</h2><p>{" → ".join(stages)}</p><ol>{lines}</ol></div>')
 
 
 def _stage(name: str, right: int, number: int) -> str:

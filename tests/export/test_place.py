@@ -16,6 +16,7 @@ import pytest
 from qwenlab.errors import QwenlabError
 from qwenlab.export import package, place
 
+KILLS = int(os.environ.get("QWENLAB_TEST_KILLS", "8"))
 MAKER = """
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def built(target: Path, text: str) -> None:
     package.build(target, "merged", {"base": text}, make(text), lambda _: {})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("attempt", range(8))
+@pytest.mark.parametrize("attempt", range(KILLS))
 def test_kill_at_any_moment_leaves_a_whole_export(tmp_path: Path, attempt: int) -> None:
     target = tmp_path / "exports" / "merged"
     built(target, "old")

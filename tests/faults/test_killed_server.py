@@ -26,12 +26,15 @@ def test_server_killed_at_any_moment_loses_nothing_that_the_page_had_said(tmp_pa
     home = Workspace(tmp_path / "home")
     path = new_data_set(home, "d", [Sample.make("a", [("user", "begun"), ("assistant", "a")])])
     moments, said, number = random.Random(SEED), ["begun"], 0
-    for _ in range(KILLS):
+    for kill in range(KILLS + 1):
         with running(home.root, log=tmp_path / "log") as address:
             visitor = Stranger(address)
             there = visitor.web.get("/download/data/json").json()[0]["conversations"][0]["value"]
             assert there in said[-2:], "the last words that were confirmed, or the ones that were on their way"
-            killer = threading.Timer(moments.uniform(0, 0.6), _kill, [home.root])
+            if kill == KILLS:
+                break
+            killed = threading.Event()
+            killer = threading.Timer(moments.uniform(0, 0.6), _kill, [home.root, killed])
             killer.start()
             said = [there]
             try:
@@ -41,7 +44,7 @@ def test_server_killed_at_any_moment_loses_nothing_that_the_page_had_said(tmp_pa
                     _type(visitor, said[-1], number, save=number % 3 == 0)
                     said = said[-1:]
             except (httpx.HTTPError, AssertionError):
-                pass
+                assert killed.is_set(), "an edit was refused though the lab was alive"
             killer.join()
     json.loads(path.read_text(encoding="utf-8"))
     print(f"{KILLS} kills, {number} edits, seed {SEED}")
@@ -56,7 +59,8 @@ def _type(visitor: Stranger, words: str, seq: int, save: bool) -> None:
         visitor.call(talk, visitor.values(talk), {"do": "save", "seq": seq, "at": 0, "texts": []})
 
 
-def _kill(home: Path) -> None:
+def _kill(home: Path, killed: threading.Event) -> None:
+    killed.set()
     for one in psutil.process_iter(["cmdline"]):
         if str(home) in (one.info["cmdline"] or []):
             one.send_signal(signal.SIGKILL)

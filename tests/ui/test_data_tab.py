@@ -104,6 +104,22 @@ def test_edit_in_another_window_is_shown_and_not_overwritten(lab: Lab, view: Edi
     assert view.document.samples[0].turns[0].text == "third"
 
 
+def test_edit_in_another_window_holds_up_nobody_who_only_goes_on(lab: Lab, view: EditorState) -> None:
+    EditorState(view.document).set_text(0, "by the other")
+    assert view.stale()
+    _, message = do(lab, view, "open", index=2)
+    assert message == ""
+    do(lab, view, "text", texts=[{"turn": 0, "text": "mine"}])
+    assert [sample.turns[0].text for sample in view.document.samples] == ["by the other", "q1", "mine"]
+
+
+def test_words_typed_into_what_another_window_changed_are_shown_and_not_kept(lab: Lab, view: EditorState) -> None:
+    EditorState(view.document).set_text(0, "by the other")
+    _, message = do(lab, view, "open", index=2, texts=[{"turn": 0, "text": "mine"}])
+    assert "mine" in message
+    assert view.at == 0
+
+
 @pytest.mark.parametrize(
     ("action", "data"),
     [("drop", {"turn": 9}), ("role", {"turn": 9, "role": "user"}), ("pretty", {"turn": 0}), ("unknown", {})]

@@ -114,7 +114,7 @@ def test_run_without_a_deciding_test_looks_as_before(tmp_path: Path) -> None:
 def test_table_has_a_column_of_scores_once_a_run_has_one(tmp_path: Path) -> None:
     plain, scored = a_run(tmp_path / "run-1", {}), a_run(tmp_path / "run-2", {4: 0.5, 10: 0.8})
     heads = re.findall(r"<th(?: [^>]*)?>([^<]*)<", training_view.runs_table([plain, scored], Readers(), "", EN))
-    assert heads == ["", "Run", "State", "Model", "Steps", "Loss", "Score", "Started"]
+    assert heads == ["Run", "State", "Model", "Steps", "Loss", "Score", "Started"]
     assert ">80 %<" in training_view.runs_table([plain, scored], Readers(), "", EN)
     assert "Score" not in training_view.runs_table([plain], Readers(), "", EN)
 

@@ -78,7 +78,7 @@ def is_qwen1(folder: Path) -> bool:
 
 def _is_qwen1(config: Any) -> bool:
     return isinstance(config, dict) and (
-        config.get("model_type") == "qwen" or "QWenLMHeadModel" in (config.get("architectures") or [])
+        config.get("model_type") == "qwen" or config.get("architectures") == ["QWenLMHeadModel"]
     )
 
 

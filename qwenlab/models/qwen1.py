@@ -28,6 +28,7 @@ LICENCES = ("LICENSE*", "NOTICE*")
 FIXED = {"scale_attn_weights": True, "no_bias": True, "rotary_pct": 1.0}
 """What every Qwen 1 has; Qwen2's arithmetic is another with other values."""
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "seq_length")
+NUMBERS = ("layer_norm_epsilon", "rotary_emb_base", "initializer_range")
 LARGEST = 1_000_000
 """No size of a language model is larger; a configuration that says so is broken."""
 RESEARCH_WIDTH = 2048
@@ -183,8 +184,11 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
         size = config.get(name)
         if not (isinstance(size, int) and 0 < size <= LARGEST):
             raise _unusual(folder, f"{name} {size!r}")
+    for name in NUMBERS:
+        if not isinstance(config.get(name, 1), int | float):
+            raise _unusual(folder, f"{name} {config[name]!r}")
     heads, width = config["num_attention_heads"], config["hidden_size"]
-    if width % heads or config.get("kv_channels", width // heads) * heads != width or config["intermediate_size"] % 2:
+    if width % heads or config.get("kv_channels", width // heads) != width // heads or config["intermediate_size"] % 2:
         raise _unusual(folder, f"{heads} heads for a width of {width}")
     if config["num_hidden_layers"] > 1000:
         raise _unusual(folder, f"{config['num_hidden_layers']} layers")

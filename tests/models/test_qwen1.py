@@ -125,6 +125,8 @@ def test_shard_that_lacks_is_named(tmp_path: Path) -> None:
         ({"num_hidden_layers": 2}, r"holds the weight transformer.h.2.\S+, which has no place"),
         ({"num_hidden_layers": 10**6}, r"1000000 layers"),
         ({"hidden_size": "a lot"}, r"hidden_size 'a lot'"),
+        ({"kv_channels": {}}, r"4 heads for a width of 32"),
+        ({"rotary_emb_base": "10000"}, r"rotary_emb_base '10000'"),
         ({"visual": {}}, r"visual input"),
         ({"no_bias": False}, r"no_bias False"),
         ({"vocab_size": 300}, r"vocab_size 300"),

@@ -17,6 +17,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.models import folder as model_folder
 from qwenlab.models import qwen1_tokenizer, qwen1_weights
 from qwenlab.models.catalogue import COMPLETE
+from qwenlab.models.pickles import ConsentError
 from qwenlab.models.qwen1_weights import Shard
 
 Progress = Callable[[str, float], None]
@@ -87,6 +88,27 @@ class Original:
         return found
 
 
+def sizes(folder: Path) -> dict[str, Any]:
+    """The config.json of the converted model, as far as the original's tells it.
+
+    Raises:
+        QwenlabError: when it describes no model that can be converted.
+    """
+    config = files.read_json(folder / "config.json")
+    _check_config(folder, config)
+    return {
+        "model_type": "qwen2",
+        "hidden_size": config["hidden_size"],
+        "intermediate_size": config["intermediate_size"] // 2,
+        "max_position_embeddings": config["seq_length"],
+        "num_attention_heads": config["num_attention_heads"],
+        "num_hidden_layers": config["num_hidden_layers"],
+        "num_key_value_heads": config["num_attention_heads"],
+        "tie_word_embeddings": bool(config.get("tie_word_embeddings")),
+        "vocab_size": config["vocab_size"],
+    }
+
+
 def look(folder: Path, pickle: bool = False) -> Original:
     """Check a folder in the original format; no weights are read.
 
@@ -94,6 +116,7 @@ def look(folder: Path, pickle: bool = False) -> Original:
         pickle: the person consents to reading PyTorch pickles, with `weights_only`.
 
     Raises:
+        ConsentError: its weights are pickles, and nobody agreed.
         QwenlabError: naming what cannot be converted, lacks, or has the wrong shape.
     """
     if not model_folder.is_qwen1(folder):
@@ -108,14 +131,7 @@ def look(folder: Path, pickle: bool = False) -> Original:
     config = files.read_json(folder / "config.json")
     _check_config(folder, config)
     if not pickle and any(path.suffix == ".bin" for path in qwen1_weights.shard_paths(folder)):
-        raise QwenlabError(
-            f"The weights in {folder} are PyTorch pickles (.bin), a format that can hide programs.",
-            "Add --pickle if you trust their origin: they are read as numbers only, nothing in them is run.",
-            zh=(
-                f"{folder} 中的权重是 PyTorch pickle（.bin），这种格式可能藏有程序。",
-                "如果信任其来源，请加上 --pickle：只读取其中的数值，不会运行任何内容。",
-            ),
-        )
+        raise ConsentError(str(folder), f"qwenlab models add {folder} --pickle")
     ranks = qwen1_tokenizer.read_ranks(folder / qwen1_tokenizer.RANKS)
     if len(ranks) + len(qwen1_tokenizer.SPECIAL) > config["vocab_size"]:
         raise _unusual(folder, f"vocab_size {config['vocab_size']} for {len(ranks)} ranks")
@@ -284,27 +300,19 @@ def _config(original: Original) -> dict[str, Any]:
     """The config.json of Qwen2ForCausalLM."""
     config, ids = original.config, _specials(original)
     return {
+        **sizes(original.folder),
         "architectures": ["Qwen2ForCausalLM"],
-        "model_type": "qwen2",
         "attention_dropout": 0.0,
         "bos_token_id": ids[qwen1_tokenizer.END_OF_TEXT],
         "dtype": original.shards[0].dtype,
         "eos_token_id": ids[qwen1_tokenizer.TURN_ENDS],
         "hidden_act": "silu",
-        "hidden_size": config["hidden_size"],
         "initializer_range": config.get("initializer_range", 0.02),
-        "intermediate_size": config["intermediate_size"] // 2,
-        "max_position_embeddings": original.context,
-        "num_attention_heads": config["num_attention_heads"],
-        "num_hidden_layers": config["num_hidden_layers"],
-        "num_key_value_heads": config["num_attention_heads"],
         "pad_token_id": ids[qwen1_tokenizer.END_OF_TEXT],
         "rms_norm_eps": config.get("layer_norm_epsilon", 1e-6),
         "rope_theta": config.get("rotary_emb_base", 10000),
-        "tie_word_embeddings": bool(config.get("tie_word_embeddings")),
         "use_cache": True,
         "use_sliding_window": False,
-        "vocab_size": config["vocab_size"],
     }
 
 

@@ -200,7 +200,7 @@ def test_shard_that_was_exchanged_meanwhile_is_converted_anew(tmp_path: Path) ->
 def test_original_folder_named_as_a_model_says_how_to_convert_it(tmp_path: Path, workspace: Workspace) -> None:
     original.write_checkpoint(tmp_path / "old")
     for use in (lambda: catalogue.locate(workspace, str(tmp_path / "old")), lambda: loading.load(tmp_path / "old")):
-        with pytest.raises(QwenlabError, match="qwenlab models convert"):
+        with pytest.raises(QwenlabError, match="qwenlab models add"):
             use()
 
 

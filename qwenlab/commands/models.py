@@ -17,6 +17,7 @@ from qwenlab.models.fetch import Source
 from qwenlab.models.listing import Known
 from qwenlab.training.estimate import Machine
 from qwenlab.training.needs import KINDS, Need, needs
+from qwenlab.training.queue import Queue
 from qwenlab.workspace import Workspace
 
 SOURCES = ("pypi", "huggingface", "modelscope", "hub")
@@ -181,12 +182,13 @@ def _older_words(folder: Path) -> str:
 
 def remove_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Delete what was fetched, or forget a person's folder."""
-    folder, deleted = listing.remove(workspace, chosen.name)
-    if deleted:
-        console.result({"deleted": str(folder)}, f"Deleted {folder}")
-    else:
-        words = f"{chosen.name} is off the list; its files are where they were."
-        console.result({"forgotten": chosen.name}, words)
+    Queue(workspace).check_unused(chosen.name)
+    how = listing.remove(workspace, chosen.name)
+    said = {
+        "deleted": f"Deleted {chosen.name}",
+        "forgotten": f"{chosen.name} is off the list; its files are where they were.",
+    }
+    console.result({how: chosen.name}, said[how])
     return DONE
 
 

@@ -150,28 +150,40 @@ def forget(workspace: Workspace, folder: Path) -> bool:
     return gone in before
 
 
-def remove(workspace: Workspace, model: str) -> tuple[Path, bool]:
-    """Delete a fetched model, or take a person's folder off the list, whose files stay.
+Removed = Literal["deleted", "forgotten"]
 
-    Returns:
-        Its folder, and whether it was deleted.
+
+def how_removed(workspace: Workspace, model: str) -> Removed | None:
+    """What `remove` would do: a fetched model is deleted, a person's folder is forgotten; None for any other."""
+    if catalogue.is_ready(workspace, _name(model)):
+        return "deleted"
+    return "forgotten" if Path(model).expanduser().resolve() in added(workspace) else None
+
+
+def remove(workspace: Workspace, model: str) -> Removed:
+    """Delete a fetched model, or take a person's folder off the list, whose files stay.
 
     Raises:
         QwenlabError: when it is neither.
     """
-    name = catalogue.of_repository(model).name if catalogue.is_repository(model) else model
-    folder = workspace.models / name
-    if catalogue.is_ready(workspace, name):
+    how = how_removed(workspace, model)
+    if how is None:
+        raise QwenlabError(
+            f"{model} is neither a fetched model nor on the list.",
+            "See `qwenlab models list`.",
+            zh=(f"{model} 既不是已下载的模型，也不在列表中。", "见 `qwenlab models list`。"),
+        )
+    if how == "deleted":
+        folder = workspace.models / _name(model)
         (folder / catalogue.COMPLETE).unlink()  # from now on it is not here, whatever happens next
         shutil.rmtree(folder)
-        return folder, True
-    if not forget(workspace, Path(name)):
-        raise QwenlabError(
-            f"{name} is neither a fetched model nor on the list.",
-            "See `qwenlab models list`.",
-            zh=(f"{name} 既不是已下载的模型，也不在列表中。", "见 `qwenlab models list`。"),
-        )
-    return Path(name).expanduser().resolve(), False
+    else:
+        forget(workspace, Path(model))
+    return how
+
+
+def _name(model: str) -> str:
+    return catalogue.of_repository(model).name if catalogue.is_repository(model) else model
 
 
 def _list(workspace: Workspace) -> Path:

@@ -9,7 +9,7 @@ A job is a folder:
     stop            present once a person asked it to stop
     room            space taken at the start, so that the final marker can be written on a full disk
     done.json       written last: {"state": "finished" | "stopped" | "failed", "reason": ..., "remedy": ...};
-                    reason_zh and remedy_zh say the same in Chinese
+                    reason_zh and remedy_zh say the same in Chinese, error is the name of its class
 
 Closing the page or killing the lab changes nothing here, so a restarted lab sees the same picture.
 """
@@ -229,6 +229,7 @@ class Job:
         if failure:
             words = {"reason": failure.what, "remedy": failure.remedy}
             words["reason_zh"], words["remedy_zh"] = failure.say("zh")
+            words["error"] = type(failure).__name__
         with contextlib.suppress(OSError):  # the disk may be full; the marker says it, too
             self.report(state, **words)
         self._mark({"state": state, **words})

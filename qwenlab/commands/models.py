@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import shlex
 from pathlib import Path
 from typing import Any
 
+from qwenlab import files
 from qwenlab.commands.console import BELOW, DONE, Console
 from qwenlab.errors import QwenlabError, nearest
-from qwenlab.models import adapter_base, arrival, catalogue, fetch, from_hub, listing
+from qwenlab.models import adapter_base, arrival, catalogue, fetch, from_hub, listing, older
 from qwenlab.models import folder as model_folder
 from qwenlab.models.download import PausedError
 from qwenlab.models.fetch import Source
 from qwenlab.models.listing import Known
 from qwenlab.training.estimate import Machine
 from qwenlab.training.needs import KINDS, Need, needs
+from qwenlab.training.queue import Queue
 from qwenlab.workspace import Workspace
 
 SOURCES = ("pypi", "huggingface", "modelscope", "hub")
@@ -38,8 +40,11 @@ def add_verbs(verbs: Any) -> None:
     getting.add_argument("--pickle", action="store_true", help="agree to convert pickle weights: only numbers are read")
     getting.add_argument("--discard", action="store_true", help="delete what has arrived of it instead")
     getting.set_defaults(run=get_model)
-    adding = actions.add_parser("add", help="put your own model folder on the list, or all models below a folder")
+    adding = actions.add_parser(
+        "add", help="put your own model folder, or all below a folder, on the list; convert a Qwen 1"
+    )
     adding.add_argument("folder", type=Path)
+    adding.add_argument("--pickle", action="store_true", help="agree to convert pickle weights: only numbers are read")
     adding.set_defaults(run=add_models)
     removing = actions.add_parser("remove", help="delete a fetched model, or take your own folder off the list")
     removing.add_argument("name", help="a name of the list, or your folder; your own files are never deleted")
@@ -78,12 +83,13 @@ def _row(one: Known, need: dict[str, Need]) -> dict[str, Any]:
         "title": one.title,
         "origin": one.origin,
         "ready": one.ready,
+        "to_convert": one.older is not None,
         "problem": str(one.problem) if one.problem else "",
         "languages": list(one.languages),
         "licence": one.licence,
         "hub": one.hub,
-        "download_bytes": 0 if one.ready else one.bytes,
-        "disk_bytes": one.bytes if one.ready else 0,
+        "download_bytes": 0 if one.ready or one.older else one.bytes,
+        "disk_bytes": one.bytes if one.ready or one.older else 0,
         "arrived_bytes": one.arrived,
         "path": str(one.folder),
         "memory": {kind: {"bytes": found.bytes, "fits": found.fits} for kind, found in need.items()},
@@ -91,7 +97,17 @@ def _row(one: Known, need: dict[str, Need]) -> dict[str, Any]:
 
 
 def _line(one: Known, need: dict[str, Need]) -> str:
-    state = "not usable" if one.problem else "ready" if one.ready else "part is here" if one.arrived else "not here yet"
+    state = (
+        "to convert"
+        if one.older
+        else "not usable"
+        if one.problem
+        else "ready"
+        if one.ready
+        else "part is here"
+        if one.arrived
+        else "not here yet"
+    )
     size = f"{one.bytes / 1e9:.1f} GB" if one.bytes else ""
     memory = "".join(f" {f'{need[kind].bytes / 1e9:.1f}' + ' !'[not need[kind].fits]:>9}" for kind in KINDS if need)
     return f"{one.model:<22} {state:<14} {size:>8}{memory or ' ' * 40}  {one.licence}"
@@ -146,72 +162,65 @@ def ensure(
 
 
 def add_models(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Put folders on the list."""
+    """Put folders on the list; one in an older form is converted into the workspace first."""
+    if older.look(chosen.folder):
+        made = older.bring(workspace, chosen.folder, console.progress, chosen.pickle)
+        listing.forget(workspace, chosen.folder)
+        notes = files.read_json(made / catalogue.COMPLETE).get("notes", [])
+        words = "\n".join([f"Converted into the model {made.name}; {chosen.folder} stays as it is.", *notes])
+        console.result({"added": [made.name], "notes": notes}, words)
+        return DONE
     new = [str(path) for path in listing.add(workspace, chosen.folder)]
-    console.result({"added": new}, "\n".join(f"Added {path}" for path in new) or "It is on the list already.")
+    lines = [f"Added {path}" + _older_words(Path(path)) for path in new]
+    console.result({"added": new}, "\n".join(lines) or "It is on the list already.")
     return DONE
+
+
+def _older_words(folder: Path) -> str:
+    return f", to be converted with: qwenlab models add {shlex.quote(str(folder))}" if older.look(folder) else ""
 
 
 def remove_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Delete what was fetched, or forget a person's folder."""
-    name = catalogue.of_repository(chosen.name).name if catalogue.is_repository(chosen.name) else chosen.name
-    if catalogue.is_ready(workspace, name):
-        folder = workspace.models / name
-        (folder / catalogue.COMPLETE).unlink()  # from now on it is not here, whatever happens next
-        shutil.rmtree(folder)
-        console.result({"deleted": str(folder)}, f"Deleted {folder}")
-    elif listing.forget(workspace, Path(name)):
-        console.result({"forgotten": name}, f"{name} is off the list; its files are where they were.")
-    else:
-        raise QwenlabError(
-            f"{name} is neither a fetched model nor on the list.",
-            "See `qwenlab models list`.",
-            zh=(f"{name} 既不是已下载的模型，也不在列表中。", "见 `qwenlab models list`。"),
-        )
+    Queue(workspace).check_unused(chosen.name)
+    how = listing.remove(workspace, chosen.name)
+    said = {
+        "deleted": f"Deleted {chosen.name}",
+        "forgotten": f"{chosen.name} is off the list; its files are where they were.",
+    }
+    console.result({how: chosen.name}, said[how])
     return DONE
 
 
 def convert_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
     """Convert a GGUF file, pickle weights, or what was made for Qwen 1, into a folder like any other."""
-    if chosen.target.exists():
+    source, target = chosen.source, chosen.target.absolute()
+    if target.exists():
         raise QwenlabError(
             f"{chosen.target} exists already.",
             "Name a new folder.",
             zh=(f"{chosen.target} 已存在。", "请指定一个新文件夹。"),
         )
-    notes: list[str] = []
-    if model_folder.is_qwen1(chosen.source):
-        from qwenlab.models import qwen1
-
-        made = qwen1.convert(chosen.source, chosen.target.absolute(), console.progress, chosen.pickle)
-        notes = [english for english, _ in made.notes()]
-    elif (chosen.source / adapter_base.CONFIG).is_file():
+    notes: list[tuple[str, str]] = []
+    if model_folder.is_qwen1(source) or older.look(source):
+        notes = older.make(source, target, console.progress, chosen.pickle)
+    elif (source / adapter_base.CONFIG).is_file():
         from qwenlab.models import adapter_convert
 
-        adapter_convert.convert(chosen.source, chosen.target.absolute(), chosen.pickle)
+        adapter_convert.convert(source, target, chosen.pickle)
     else:
-        _convert_plain(chosen.source, chosen.target, chosen.pickle)
-    words = [f"Converted into {chosen.target}", *notes]
-    console.result({"path": str(chosen.target), "notes": notes}, "\n".join(words))
+        _convert_gguf(source, target)
+    told = [english for english, _ in notes]
+    console.result({"path": str(chosen.target), "notes": told}, "\n".join([f"Converted into {chosen.target}", *told]))
     return DONE
 
 
-def _convert_plain(source: Path, target: Path, pickle: bool) -> None:
-    """A GGUF file, or a folder of pickle weights."""
-    from qwenlab.models import pickles
+def _convert_gguf(source: Path, target: Path) -> None:
     from qwenlab.models.convert import gguf_to_folder
 
-    folder = source.is_dir() and pickles.pickle_files(source)
-    if folder and not pickle:
-        raise QwenlabError(
-            f"The weights in {source} are pickle files, an old format that can carry programs.",
-            "Run it again with --pickle: only the numbers are read out of them, and nothing is run.",
-            zh=(
-                f"{source} 的权重是 pickle 文件，这种旧格式可能夹带程序。",
-                "请加 --pickle 重新运行：只从中读取数值，不运行任何内容。",
-            ),
-        )
-    if not folder and (source.suffix != ".gguf" or not source.is_file()):
+    if (source / "config.json").is_file():
+        model_folder.check(source)  # says what is wrong with it
+    if source.suffix != ".gguf" or not source.is_file():
         raise QwenlabError(
             f"{source} is neither a GGUF file, nor a folder with pickle weights, a Qwen 1 model or an adapter.",
             "Name a file that ends in .gguf, or a folder with pytorch_model*.bin or qwen.tiktoken.",
@@ -220,11 +229,5 @@ def _convert_plain(source: Path, target: Path, pickle: bool) -> None:
                 "请指定以 .gguf 结尾的文件，或含 pytorch_model*.bin 或 qwen.tiktoken 的文件夹。",
             ),
         )
-    needed = model_folder.bytes_on_disk(source) * (1 if folder else 4)
-    if shutil.disk_usage(target.absolute().parent).free < needed:
-        raise QwenlabError(
-            f"The conversion needs {needed / 1e9:.1f} GB of disk space.",
-            "Free some space.",
-            zh=(f"转换需要 {needed / 1e9:.1f} GB 磁盘空间。", "请释放一些空间。"),
-        )
-    (pickles.convert if folder else gguf_to_folder)(source.resolve(), target.absolute())
+    arrival.refuse_full_disk(target.parent, model_folder.bytes_on_disk(source) * 4)
+    gguf_to_folder(source.resolve(), target)

@@ -11,7 +11,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.models.catalogue import COMPLETE
 from qwenlab.workspace import Workspace
 
-FROM_HUB, FROM_INDEX = ".hub", ".pypi-"
+FROM_HUB, FROM_INDEX, FROM_FOLDER = ".hub", ".pypi-", ".older"
 """Behind a dot and the model's name: folders of models that are on their way."""
 
 
@@ -47,6 +47,7 @@ def finish(workspace: Workspace, name: str, made: Path, about: dict[str, Any]) -
 
 
 def discard(workspace: Workspace, name: str) -> None:
-    """Delete what has arrived of a model whose download is not wanted any more."""
-    for stale in (workspace.models / f".{name}{FROM_HUB}", *workspace.models.glob(f".{name}{FROM_INDEX}*")):
+    """Delete what has arrived of a model whose download, or conversion, is not wanted any more."""
+    half_made = [workspace.models / f".{name}{end}" for end in (FROM_HUB, FROM_FOLDER)]
+    for stale in (*half_made, *workspace.models.glob(f".{name}{FROM_INDEX}*")):
         shutil.rmtree(stale, ignore_errors=True)

@@ -91,7 +91,7 @@ def is_ready(workspace: Workspace, name: str) -> bool:
 def locate(workspace: Workspace, model: str) -> Path:
     """The folder of a model given by name, by the id of its repository, or by path.
 
-    A Qwen 1 folder in its original format stands for its conversion in the workspace.
+    A folder in an older form stands for its conversion in the workspace.
 
     Raises:
         QwenlabError: when it is neither a ready model nor a Hugging Face folder, or not converted yet.
@@ -107,11 +107,11 @@ def locate(workspace: Workspace, model: str) -> Path:
             zh=(f"模型 {model} 尚未下载。", f"获取命令：qwenlab models get {model}"),
         )
     folder = Path(model).expanduser()
-    if model_folder.is_qwen1(folder):
-        made = _conversion(workspace, folder)
-        if made is None:
-            raise model_folder.unconverted(folder)
+    made = conversion(workspace, folder)
+    if made is not None:
         return made
+    if model_folder.is_qwen1(folder):
+        raise model_folder.unconverted(folder)
     if (folder / "config.json").is_file():
         return folder.resolve()
     if folder.is_dir():
@@ -139,10 +139,10 @@ def qwen1_context(folder: Path) -> int | None:
     return int(model_folder.read_config(folder)["max_position_embeddings"])
 
 
-def _conversion(workspace: Workspace, original: Path) -> Path | None:
-    """What a Qwen 1 folder was converted into, where that lies in the workspace."""
+def conversion(workspace: Workspace, original: Path) -> Path | None:
+    """What a folder in an older form was converted into, where that lies in the workspace."""
     for mark in sorted(workspace.models.glob(f"*/{COMPLETE}")):
         about = files.read_json(mark)
-        if (about.get("made_from"), about.get("source")) == (model_folder.QWEN1, str(original.resolve())):
+        if "made_from" in about and about.get("source") == str(original.resolve()):
             return mark.parent
     return None

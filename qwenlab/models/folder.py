@@ -78,17 +78,17 @@ def is_qwen1(folder: Path) -> bool:
 
 def _is_qwen1(config: Any) -> bool:
     return isinstance(config, dict) and (
-        config.get("model_type") == "qwen" or "QWenLMHeadModel" in (config.get("architectures") or [])
+        config.get("model_type") == "qwen" or config.get("architectures") == ["QWenLMHeadModel"]
     )
 
 
 def unconverted(folder: Path) -> QwenlabError:
     """What to say where a Qwen 1 folder is named as a model."""
-    command = f"qwenlab models convert {shlex.quote(str(folder))} NEW_FOLDER"
+    command = f"qwenlab models add {shlex.quote(str(folder))}"
     return QwenlabError(
         f"{folder} holds a Qwen 1 model in its original format.",
-        f"Convert it once, then name the new folder: {command}",
-        zh=(f"{folder} 中是原始格式的 Qwen 1 模型。", f"请先转换一次，然后使用新文件夹：{command}"),
+        f"Convert it once, in the Train tab or with: {command}",
+        zh=(f"{folder} 中是原始格式的 Qwen 1 模型。", f"请先转换一次：在“训练”页，或运行 {command}"),
     )
 
 
@@ -142,11 +142,12 @@ def weight_files(folder: Path) -> list[Path]:
     if not found and any(folder.glob("*.bin")):
         raise QwenlabError(
             f"{folder} has its weights as pickle files, an old format that can carry programs; they are not loaded.",
-            "Let Qwenlab read nothing but the numbers out of them into a new folder: "
-            f"qwenlab models convert {folder} NEW_FOLDER --pickle",
+            "Let Qwenlab read nothing but the numbers out of them, in the Train tab or with: "
+            f"qwenlab models add {shlex.quote(str(folder))} --pickle",
             zh=(
                 f"{folder} 的权重是 pickle 文件，这种旧格式可能夹带程序，不会加载。",
-                f"可让 Qwenlab 只从中读取数值并存入新文件夹：qwenlab models convert {folder} 新文件夹 --pickle",
+                "可让 Qwenlab 只从中读取数值：在“训练”页，或运行 "
+                f"qwenlab models add {shlex.quote(str(folder))} --pickle",
             ),
         )
     if not found:

@@ -14,8 +14,9 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.models import folder as model_folder
 from qwenlab.models import hub as hubs
-from qwenlab.models import web
+from qwenlab.models import older, web
 from qwenlab.models.arrival import FROM_HUB, Progress, finish, refuse_full_disk
+from qwenlab.models.catalogue import COMPLETE
 from qwenlab.models.download import PART, fetch_file
 from qwenlab.models.entry import Entry
 from qwenlab.models.hub import Hub, RemoteFile
@@ -53,15 +54,14 @@ def get(
             wanted = repository.wanted(pickles)
             _drop_others(made, staging / "plan.json", wanted)
             _fetch_all(repository, wanted, made, progress, stopping, patience)
-            old = {"made_from": model_folder.QWEN1} if model_folder.is_qwen1(made) else {}
-            if old:
-                made = _convert_qwen1(made, staging / "converted", progress, pickles)
-            elif any(hubs.PICKLES.fullmatch(file.name) for file in wanted):
-                _convert(made, progress, sum(file.bytes for file in wanted))
+            if older.look(made):
+                made = _converted(made, staging / "converted", progress, pickles)
             model_folder.check(made)
+            mark = made / COMPLETE
+            told = files.read_json(mark) if mark.exists() else {}
             licence = repository.licence or entry.licence
             about = {"name": entry.name, "source": hub, "hub": entry.hub, "revision": repository.revision}
-            target = finish(workspace, entry.name, made, {**about, **old, "licence": licence})
+            target = finish(workspace, entry.name, made, {**told, **about, "licence": licence})
     except Timeout as error:
         raise QwenlabError(
             f"{entry.name} is being fetched already.",
@@ -116,22 +116,8 @@ def _fetch_all(
     progress("downloading", 1.0, bytes=total, total=total)
 
 
-def _convert_qwen1(original: Path, made: Path, progress: Progress, pickles: bool) -> Path:
-    """Turn a Qwen 1 into the folder `made`, which may be there from an attempt that was stopped right after."""
-    from qwenlab.models import qwen1
-
+def _converted(original: Path, made: Path, progress: Progress, pickles: bool) -> Path:
+    """Turn an older form into the folder `made`, which may be there from an attempt that was stopped right after."""
     if not made.exists():
-        qwen1.convert(original, made, progress, pickles)
+        older.make(original, made, progress, pickles)
     return made
-
-
-def _convert(made: Path, progress: Progress, size: int) -> None:
-    """Turn pickle weights into safetensors in place."""
-    from qwenlab.models.pickles import convert_folder
-
-    refuse_full_disk(made, size)
-    progress("converting", 0.0)
-    convert_folder(made, made)
-    for path in [*made.glob("pytorch_model*.bin"), *made.glob("pytorch_model.bin.index.json")]:
-        path.unlink()
-    progress("converting", 1.0)

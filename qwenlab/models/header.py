@@ -17,6 +17,7 @@ from qwenlab.errors import QwenlabError
 
 MOST_BYTES = 100_000_000
 """Of a header; the safetensors library sets the same limit."""
+MOST_DIMENSIONS = 100
 BITS = {
     "F64": 64,
     "F32": 32,
@@ -80,6 +81,8 @@ def read_header(file: Path) -> dict[str, Stored]:
 
 def _stored(told: Any, begin: int) -> Stored:
     dtype, shape, (start, end) = told["dtype"], told["shape"], told["data_offsets"]
+    if len(shape) > MOST_DIMENSIONS:  # a product of a million numbers takes minutes
+        raise ValueError(f"a tensor in it would have {len(shape):,} dimensions")
     numbers = [*shape, start, end]
     if not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
         raise ValueError("a size in it is no natural number")

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from qwenlab.errors import QwenlabError
 from qwenlab.models import web
+from qwenlab.models.pickles import ConsentError
 
 Hub = Literal["huggingface", "modelscope"]
 HUBS: tuple[Hub, ...] = get_args(Hub)
@@ -60,20 +61,13 @@ class Repository:
             pickles: take pickle weights where there are no others.
 
         Raises:
-            QwenlabError: when the repository has no weights, or only pickles that nobody agreed to.
+            ConsentError: when the repository has only pickles, and nobody agreed.
+            QwenlabError: when it has no weights.
         """
         weights = [file for file in self.files if WEIGHTS.fullmatch(file.name)]
         old = [file for file in self.files if PICKLES.fullmatch(file.name)]
         if not weights and old and not pickles:
-            raise QwenlabError(
-                f"{self.id} has its weights as pickle files only, an old format that can carry programs.",
-                "Choose a repository with safetensors, or let Qwenlab read nothing but the numbers out of them: "
-                f"qwenlab models get {self.id} --pickle",
-                zh=(
-                    f"{self.id} 的权重只有 pickle 文件，这种旧格式可能夹带程序。",
-                    f"请选择带 safetensors 的仓库，或让 Qwenlab 只从中读取数值：qwenlab models get {self.id} --pickle",
-                ),
-            )
+            raise ConsentError(self.id, f"qwenlab models get {self.id} --pickle")
         if not (weights or old) or not any(file.name == "config.json" for file in self.files):
             raise QwenlabError(
                 f"{self.id} holds no model that Qwenlab can use: there must be config.json and model*.safetensors.",

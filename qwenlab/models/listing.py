@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,9 +14,10 @@ from typing import Any, Literal
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.models import catalogue, from_hub
+from qwenlab.models import catalogue, from_hub, older, qwen1
 from qwenlab.models import folder as model_folder
 from qwenlab.models.entry import Entry
+from qwenlab.models.older import Older
 from qwenlab.workspace import Workspace
 
 Origin = Literal["shipped", "family", "hub", "folder"]
@@ -34,6 +36,7 @@ class Known:
         arrived: bytes of a download that was paused or interrupted.
         config: what is known of its config.json; empty before a model nobody knows is here.
         problem: why it cannot be used though it is here.
+        older: in which older form it is, to be converted before it can be used.
     """
 
     model: str
@@ -48,6 +51,7 @@ class Known:
     arrived: int
     config: Mapping[str, Any]
     problem: QwenlabError | None = None
+    older: Older | None = None
 
 
 def everything(workspace: Workspace) -> list[Known]:
@@ -65,7 +69,8 @@ def ready(workspace: Workspace) -> list[str]:
     here = {path.parent.name for path in workspace.models.glob(f"*/{catalogue.COMPLETE}")}
     names = [one.name for one in (*catalogue.CATALOGUE, *catalogue.FAMILY) if one.name in here]
     others = sorted(name for name in here.difference(names) if not name.startswith("."))
-    return [*names, *others, *(str(path) for path in added(workspace) if (path / "config.json").is_file())]
+    own = [path for path in added(workspace) if (path / "config.json").is_file() and older.look(path) is None]
+    return [*names, *others, *map(str, own)]
 
 
 def search(workspace: Workspace, words: str) -> list[Known]:
@@ -91,6 +96,8 @@ def added(workspace: Workspace) -> list[Path]:
 def add(workspace: Workspace, named: Path) -> list[Path]:
     """Add a model folder, or all that lie below a folder; nothing is copied. Returns what is new.
 
+    Folders in an older form come along, to be converted when a person wants it.
+
     Raises:
         QwenlabError: when there is no usable model.
     """
@@ -100,10 +107,10 @@ def add(workspace: Workspace, named: Path) -> list[Path]:
             f"There is no folder {named}.", "Check the path.", zh=(f"没有文件夹 {named}。", "请检查路径。")
         )
     if (folder / "config.json").is_file():
-        model_folder.check(folder)  # says what is wrong with the one that was named
+        _check_useful(folder)  # says what is wrong with the one that was named
         found = [folder]
     else:
-        found = [one for one in _below(folder) if _problem(one) is None]
+        found = [one for one in _below(folder) if _is_useful(one)]
     if not found:
         raise QwenlabError(
             f"There is no usable model in {folder}, nor in the folders below it.",
@@ -120,11 +127,63 @@ def add(workspace: Workspace, named: Path) -> list[Path]:
     return new
 
 
+def _check_useful(folder: Path) -> None:
+    """Refuse a folder that neither is a model as it stands nor becomes one."""
+    if model_folder.is_qwen1(folder):
+        qwen1.sizes(folder)
+    elif older.look(folder) is None:
+        model_folder.check(folder)
+
+
+def _is_useful(folder: Path) -> bool:
+    try:
+        _check_useful(folder)
+    except QwenlabError:
+        return False
+    return True
+
+
 def forget(workspace: Workspace, folder: Path) -> bool:
     """Take a person's folder off the list; its files stay. Whether it was on it."""
     before, gone = added(workspace), folder.expanduser().resolve()
     _write(workspace, [one for one in before if one != gone])
     return gone in before
+
+
+Removed = Literal["deleted", "forgotten"]
+
+
+def how_removed(workspace: Workspace, model: str) -> Removed | None:
+    """What `remove` would do: a fetched model is deleted, a person's folder is forgotten; None for any other."""
+    if catalogue.is_ready(workspace, _name(model)):
+        return "deleted"
+    return "forgotten" if Path(model).expanduser().resolve() in added(workspace) else None
+
+
+def remove(workspace: Workspace, model: str) -> Removed:
+    """Delete a fetched model, or take a person's folder off the list, whose files stay.
+
+    Raises:
+        QwenlabError: when it is neither.
+    """
+    how = how_removed(workspace, model)
+    if how is None:
+        raise QwenlabError(
+            f"{model} is neither a fetched model nor on the list.",
+            "See `qwenlab models list`.",
+            zh=(f"{model} 既不是已下载的模型，也不在列表中。", "见 `qwenlab models list`。"),
+        )
+    if how == "deleted":
+        folder = workspace.models / _name(model)
+        (folder / catalogue.COMPLETE).unlink()  # from now on it is not here, whatever happens next
+        shutil.rmtree(folder)
+    else:
+        forget(workspace, Path(model))
+    return how
+
+
+def _name(model: str) -> str:
+    return catalogue.of_repository(model).name if catalogue.is_repository(model) else model
 
 
 def _list(workspace: Workspace) -> Path:
@@ -168,6 +227,10 @@ def _fetched(folder: Path) -> Known:
 
 
 def _own(folder: Path) -> Known:
+    if form := older.look(folder):
+        size, config = form.bytes, form.config
+        about = (folder, False, catalogue.languages(folder.name), licence_of(folder), "", size, 0, config, None, form)
+        return Known(str(folder), folder.name, "folder", *about)
     return _here(folder, str(folder), folder.name, "folder", licence_of(folder), "")
 
 

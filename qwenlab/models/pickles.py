@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,26 @@ PATTERNS = ("pytorch_model*.bin", "model*.bin", "*.pt", "*.pth")
 BESIDE = ("*.json", "*.jinja", "merges.txt", "*.tiktoken", "LICEN[SC]E*", "README.md")
 
 
+class ConsentError(QwenlabError):
+    """Pickle weights that nobody has agreed to read.
+
+    Args:
+        model: what has them.
+        command: what to run in order to agree.
+    """
+
+    def __init__(self, model: str, command: str) -> None:
+        super().__init__(
+            f"The weights of {model} are pickle files, an old format that can carry programs.",
+            "Take it with safetensors weights instead; or, if you trust where it comes from, let Qwenlab read nothing "
+            f"but the numbers out of them: {command}",
+            zh=(
+                f"{model} 的权重是 pickle 文件，这种旧格式可能夹带程序。",
+                f"请改用 safetensors 权重；如果信任其来源，可让 Qwenlab 只从中读取数值：{command}",
+            ),
+        )
+
+
 def pickle_files(folder: Path) -> list[Path]:
     """The weight files of a folder that are pickles, in name order; those of one pattern only."""
     for pattern in PATTERNS:
@@ -23,8 +44,11 @@ def pickle_files(folder: Path) -> list[Path]:
     return []
 
 
-def convert(source: Path, target: Path) -> None:
+def convert(source: Path, target: Path, progress: Callable[[str, float], Any] = lambda *_: None) -> None:
     """Make a safetensors folder of a pickle folder; it appears whole or not at all.
+
+    Args:
+        progress: called with what is being done and how much of it is done, from 0 to 1.
 
     Raises:
         QwenlabError: when a file holds more than numbers, or is broken.
@@ -38,19 +62,15 @@ def convert(source: Path, target: Path) -> None:
             for path in source.glob(pattern):
                 if "index" not in path.name:
                     shutil.copyfile(model_folder.own_file(source, path.name), staging / path.name)
-        convert_folder(source, staging)
+        _convert_weights(source, staging, progress)
         model_folder.weight_files(staging)
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def convert_folder(source: Path, target: Path) -> None:
-    """Write the weights of `source` into `target` as safetensors: one shard in memory at a time.
-
-    Raises:
-        QwenlabError: when there are none, or one holds more than numbers or is broken.
-    """
+def _convert_weights(source: Path, target: Path, progress: Callable[[str, float], Any]) -> None:
+    """Write the weights of `source` into `target` as safetensors: one shard in memory at a time."""
     from safetensors.torch import save_file
 
     shards = pickle_files(source)
@@ -64,6 +84,7 @@ def convert_folder(source: Path, target: Path) -> None:
     size = 0
     for number, shard in enumerate(shards, start=1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors" if len(shards) > 1 else "model.safetensors"
+        progress("converting", (number - 1) / len(shards))
         tensors = _read(shard)
         save_file(tensors, target / name, metadata={"format": "pt"})
         places.update(dict.fromkeys(tensors, name))

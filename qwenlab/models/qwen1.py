@@ -17,6 +17,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.models import folder as model_folder
 from qwenlab.models import qwen1_tokenizer, qwen1_weights
 from qwenlab.models.catalogue import COMPLETE
+from qwenlab.models.pickles import ConsentError
 from qwenlab.models.qwen1_weights import Shard
 
 Progress = Callable[[str, float], None]
@@ -28,6 +29,7 @@ LICENCES = ("LICENSE*", "NOTICE*")
 FIXED = {"scale_attn_weights": True, "no_bias": True, "rotary_pct": 1.0}
 """What every Qwen 1 has; Qwen2's arithmetic is another with other values."""
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "seq_length")
+NUMBERS = ("layer_norm_epsilon", "rotary_emb_base", "initializer_range")
 LARGEST = 1_000_000
 """No size of a language model is larger; a configuration that says so is broken."""
 RESEARCH_WIDTH = 2048
@@ -86,6 +88,27 @@ class Original:
         return found
 
 
+def sizes(folder: Path) -> dict[str, Any]:
+    """The config.json of the converted model, as far as the original's tells it.
+
+    Raises:
+        QwenlabError: when it describes no model that can be converted.
+    """
+    config = files.read_json(folder / "config.json")
+    _check_config(folder, config)
+    return {
+        "model_type": "qwen2",
+        "hidden_size": config["hidden_size"],
+        "intermediate_size": config["intermediate_size"] // 2,
+        "max_position_embeddings": config["seq_length"],
+        "num_attention_heads": config["num_attention_heads"],
+        "num_hidden_layers": config["num_hidden_layers"],
+        "num_key_value_heads": config["num_attention_heads"],
+        "tie_word_embeddings": bool(config.get("tie_word_embeddings")),
+        "vocab_size": config["vocab_size"],
+    }
+
+
 def look(folder: Path, pickle: bool = False) -> Original:
     """Check a folder in the original format; no weights are read.
 
@@ -93,6 +116,7 @@ def look(folder: Path, pickle: bool = False) -> Original:
         pickle: the person consents to reading PyTorch pickles, with `weights_only`.
 
     Raises:
+        ConsentError: its weights are pickles, and nobody agreed.
         QwenlabError: naming what cannot be converted, lacks, or has the wrong shape.
     """
     if not model_folder.is_qwen1(folder):
@@ -107,14 +131,7 @@ def look(folder: Path, pickle: bool = False) -> Original:
     config = files.read_json(folder / "config.json")
     _check_config(folder, config)
     if not pickle and any(path.suffix == ".bin" for path in qwen1_weights.shard_paths(folder)):
-        raise QwenlabError(
-            f"The weights in {folder} are PyTorch pickles (.bin), a format that can hide programs.",
-            "Add --pickle if you trust their origin: they are read as numbers only, nothing in them is run.",
-            zh=(
-                f"{folder} 中的权重是 PyTorch pickle（.bin），这种格式可能藏有程序。",
-                "如果信任其来源，请加上 --pickle：只读取其中的数值，不会运行任何内容。",
-            ),
-        )
+        raise ConsentError(str(folder), f"qwenlab models add {folder} --pickle")
     ranks = qwen1_tokenizer.read_ranks(folder / qwen1_tokenizer.RANKS)
     if len(ranks) + len(qwen1_tokenizer.SPECIAL) > config["vocab_size"]:
         raise _unusual(folder, f"vocab_size {config['vocab_size']} for {len(ranks)} ranks")
@@ -183,8 +200,11 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
         size = config.get(name)
         if not (isinstance(size, int) and 0 < size <= LARGEST):
             raise _unusual(folder, f"{name} {size!r}")
+    for name in NUMBERS:
+        if not isinstance(config.get(name, 1), int | float):
+            raise _unusual(folder, f"{name} {config[name]!r}")
     heads, width = config["num_attention_heads"], config["hidden_size"]
-    if width % heads or config.get("kv_channels", width // heads) * heads != width or config["intermediate_size"] % 2:
+    if width % heads or config.get("kv_channels", width // heads) != width // heads or config["intermediate_size"] % 2:
         raise _unusual(folder, f"{heads} heads for a width of {width}")
     if config["num_hidden_layers"] > 1000:
         raise _unusual(folder, f"{config['num_hidden_layers']} layers")
@@ -280,27 +300,19 @@ def _config(original: Original) -> dict[str, Any]:
     """The config.json of Qwen2ForCausalLM."""
     config, ids = original.config, _specials(original)
     return {
+        **sizes(original.folder),
         "architectures": ["Qwen2ForCausalLM"],
-        "model_type": "qwen2",
         "attention_dropout": 0.0,
         "bos_token_id": ids[qwen1_tokenizer.END_OF_TEXT],
         "dtype": original.shards[0].dtype,
         "eos_token_id": ids[qwen1_tokenizer.TURN_ENDS],
         "hidden_act": "silu",
-        "hidden_size": config["hidden_size"],
         "initializer_range": config.get("initializer_range", 0.02),
-        "intermediate_size": config["intermediate_size"] // 2,
-        "max_position_embeddings": original.context,
-        "num_attention_heads": config["num_attention_heads"],
-        "num_hidden_layers": config["num_hidden_layers"],
-        "num_key_value_heads": config["num_attention_heads"],
         "pad_token_id": ids[qwen1_tokenizer.END_OF_TEXT],
         "rms_norm_eps": config.get("layer_norm_epsilon", 1e-6),
         "rope_theta": config.get("rotary_emb_base", 10000),
-        "tie_word_embeddings": bool(config.get("tie_word_embeddings")),
         "use_cache": True,
         "use_sliding_window": False,
-        "vocab_size": config["vocab_size"],
     }
 
 

@@ -22,6 +22,7 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.failures import explain
 from qwenlab.jobs import Job
+from qwenlab.models import catalogue
 from qwenlab.training import runs
 from qwenlab.workspace import Workspace
 
@@ -62,6 +63,25 @@ class Queue:
         if last is None or not last.asked_to_stop() or last.state() == "running":
             return None
         return last if self.waiting() else None
+
+    def check_unused(self, model: str) -> None:
+        """Refuse to remove a model that the run in progress, or one that waits, is to learn on.
+
+        Raises:
+            QwenlabError: naming the run.
+        """
+        try:
+            folder = catalogue.locate(self.workspace, model)
+        except QwenlabError:
+            return  # nothing learns on what is not here
+        busy = self.running()
+        for job in [*([busy] if busy else []), *self.waiting()]:
+            if runs.base_of(job) == folder:
+                raise QwenlabError(
+                    f"The run {job.id} is learning on this model, or waits to.",
+                    "Stop that run first.",
+                    zh=(f"训练 {job.id} 正在使用或等待使用该模型。", "请先停止那次训练。"),
+                )
 
     def add(self, job: Job) -> None:
         """Put a run at the end of the queue.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qwenlab.errors import QwenlabError
+from qwenlab.models import older
 from qwenlab.models.listing import Known
 from qwenlab.training.estimate import Machine
 from qwenlab.training.needs import KINDS, Need, needs
@@ -43,7 +44,7 @@ def _row(one: Known, chosen: bool, machine: Machine, running: Mapping[str, float
         need = {}
     cells = "".join(_cell(need.get(kind)) for kind in KINDS)
     marks = [badge("busy", t("models_chosen"))] if chosen else []
-    place = one.folder if one.ready else one.hub
+    place = one.folder if one.ready or one.older else one.hub
     return (
         f'<tr data-key="use:{escape(one.model)}"><td title="{escape(place)}">'
         f"{escape(one.title)} {''.join([*marks, _state(one, running, t)])}"
@@ -59,11 +60,18 @@ def _cell(need: Need | None) -> str:
 
 
 def _state(one: Known, running: Mapping[str, float | None], t: Translator) -> Html:
-    if one.model in running:
-        done = running[one.model]
-        return badge("busy", t("models_running") + (f" {done:.0%}" if done is not None else ""))
+    key = one.model if one.origin != "folder" else older.key(one.folder)
+    if key in running:
+        done = running[key]
+        return badge(
+            "busy",
+            t("models_converting_now" if one.older else "models_running")
+            + (f" {done:.0%}" if done is not None else ""),
+        )
     if one.problem:
         return badge("bad", t("models_unusable"))
+    if one.older:
+        return badge("warn", t("models_older"))
     if one.ready:
         return badge("ok", t("models_here"))
     if one.arrived:

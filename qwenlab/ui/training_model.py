@@ -7,15 +7,16 @@ from typing import Any
 
 import gradio as gr
 
-from qwenlab.models import catalogue, from_hub, hub, listing
+from qwenlab.models import catalogue, hub, listing
 from qwenlab.training.estimate import Machine
 from qwenlab.ui import getting
+from qwenlab.ui import removing as removal
 from qwenlab.ui.background import Background
-from qwenlab.ui.components import NOTHING, Html, listen, poll
+from qwenlab.ui.components import NOTHING, listen, poll
 from qwenlab.ui.getting import entry_of, fetching
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.live import LIVE
-from qwenlab.ui.models_view import models_table, size_words
+from qwenlab.ui.models_view import models_table
 from qwenlab.ui.texts import Translator
 
 HUBS = [(hub.TITLES[one], one) for one in hub.HUBS]
@@ -23,32 +24,40 @@ HUBS = [(hub.TITLES[one], one) for one in hub.HUBS]
 
 def model_part(lab: Lab, t: Translator) -> Any:
     """A dropdown of what is here or ships, how the chosen one is got, and the list of all. Returns the dropdown."""
-    machine, opened = Background(), gr.State(False)
+    machine, opened, asked = Background(), gr.State(False), gr.State("")
     chosen = gr.Dropdown(label=t("train_model"), choices=_models(lab, t), value=lab.model_name(), filterable=False)
     line = gr.HTML(**LIVE)
+    small: dict[str, Any] = {"size": "sm", "visible": False}
     with gr.Row():
-        small: dict[str, Any] = {"size": "sm", "visible": False}
         get = gr.Button(t("models_get_unknown"), variant="primary", **small)
         pause = gr.Button(t("models_pause"), **small)
         cancel = gr.Button(t("train_cancel"), **small)
     with gr.Accordion(t("models_all"), open=False, elem_classes="files") as all_models:
         words = gr.Textbox("", show_label=False, container=False, placeholder=t("models_search"), max_lines=1)
         listed = gr.HTML(**LIVE)
+        remove = gr.Button(**small)
+        question = gr.HTML()
+        with gr.Row():
+            yes, no = gr.Button(variant="stop", **small), gr.Button(t("models_remove_no"), **small)
         source = gr.Radio(HUBS, value="modelscope" if t.language == "zh" else "huggingface", label=t("models_source"))
         typed = _own_part(lab, t)
 
-    def look(find: str | None, shown: bool) -> tuple[Any, ...]:
+    def look(find: str | None, shown: bool, removing: str) -> tuple[Any, ...]:
         model = _settled(lab)
         state, said = fetching(lab, model, t)
         running = state == "running"
         table = models_table(*_list(lab, find, machine), getting.running(lab), t) if shown else NOTHING
+        removable = removal.can_be_removed(lab, model) and not running
+        name = Path(model).name.replace("--", "/")
         return (
             gr.update(choices=_models(lab, t), value=model),
             said,
-            gr.update(visible=state in ("absent", "paused"), value=_get_words(lab, model, state, t)),
+            gr.update(visible=state in ("absent", "paused", "older"), value=getting.button_words(lab, model, state, t)),
             gr.update(visible=running and getting.can_pause(lab, model)),
             gr.update(visible=running or state == "paused", value=t("train_cancel" if running else "models_discard")),
             table,
+            gr.update(visible=removable and removing != model, value=t("models_remove", name=name)),
+            *removal.shown(lab, removing, model, t),
         )
 
     def choose(model: str | None, *rest: Any) -> tuple[Any, ...]:
@@ -56,8 +65,8 @@ def model_part(lab: Lab, t: Translator) -> Any:
             lab.choose(model=model)
         return look(*rest)
 
-    def click(find: str, shown: bool, event: gr.EventData) -> tuple[Any, ...]:
-        return choose(_clicked(lab, str((event._data or {}).get("key", ""))), find, shown)
+    def click(find: str, shown: bool, removing: str, event: gr.EventData) -> tuple[Any, ...]:
+        return choose(_clicked(lab, str((event._data or {}).get("key", ""))), find, shown, removing)
 
     def act(what: Any) -> Any:
         def done(from_hub: hub.Hub, *rest: Any) -> tuple[Any, ...]:
@@ -66,14 +75,29 @@ def model_part(lab: Lab, t: Translator) -> Any:
 
         return done
 
-    state, outputs = [words, opened], [chosen, line, get, pause, cancel, listed]
+    def agree(removing: str, find: str, shown: bool) -> tuple[Any, ...]:
+        removal.remove(lab, removing, t)
+        return keep(find, shown)
+
+    def keep(find: str, shown: bool) -> tuple[Any, ...]:
+        return "", *look(find, shown, "")
+
+    def ask(find: str, shown: bool) -> tuple[Any, ...]:
+        model = removal.ask(lab)
+        return model, *look(find, shown, model)
+
+    state = [words, opened, asked]
+    outputs = [chosen, line, get, pause, cancel, listed, remove, question, yes, no]
     poll(2, look, t, state, outputs)
     listen(chosen.input, choose, t, [chosen, *state], outputs)
     listen(listed.submit, click, t, state, outputs)
     listen(words.input, look, t, state, outputs)
     for button, what in ((get, getting.start), (pause, getting.pause), (cancel, getting.give_up)):
         listen(button.click, act(what), t, [source, *state], outputs)
-    listen(all_models.expand, lambda find: (True, *look(find, True)), t, [words], [opened, *outputs])
+    listen(all_models.expand, lambda find, ask: (True, *look(find, True, ask)), t, [words, asked], [opened, *outputs])
+    listen(remove.click, ask, t, [words, opened], [asked, *outputs])
+    listen(yes.click, agree, t, [asked, words, opened], [asked, *outputs])
+    listen(no.click, keep, t, [words, opened], [asked, *outputs])
     for box, button, take in typed:
         for trigger in (button.click, box.submit):
             listen(trigger, lambda said, *rest, take=take: choose(take(lab, said, t), *rest), t, [box, *state], outputs)
@@ -107,7 +131,7 @@ def _take_folder(lab: Lab, said: str, t: Translator) -> str:
     named = Path(said.strip().strip('"'))
     new = listing.add(lab.workspace, named)
     if not new and (named.expanduser() / "config.json").is_file():
-        return str(catalogue.locate(lab.workspace, str(named)))
+        return str(catalogue.conversion(lab.workspace, named.expanduser()) or named.expanduser().resolve())
     if len(new) == 1:
         gr.Info(t("models_added_one", name=new[0].name))
         return str(new[0])
@@ -116,12 +140,16 @@ def _take_folder(lab: Lab, said: str, t: Translator) -> str:
 
 
 def _settled(lab: Lab) -> str:
-    """The chosen model; one of a hub goes by its name once it is here, or where it is known."""
+    """The chosen model; one of a hub goes by its name once it is here or known, a folder by that of its conversion."""
     model = lab.model_name()
     wanted = entry_of(model)
     if wanted is not None and wanted.name != model and (wanted.shape or catalogue.is_ready(lab.workspace, wanted.name)):
         lab.choose(model=wanted.name)
         return wanted.name
+    made = catalogue.conversion(lab.workspace, Path(model)) if wanted is None else None
+    if made is not None:
+        lab.choose(model=made.name)
+        return made.name
     return model
 
 
@@ -151,15 +179,3 @@ def _title(model: str, here: list[str], t: Translator) -> str:
     if wanted is None:
         return Path(model).name.replace("--", "/")
     return t("train_model_here" if wanted.name in here else "train_model_absent", title=wanted.title)
-
-
-def _get_words(lab: Lab, model: str, state: str, t: Translator) -> Html | str:
-    wanted = entry_of(model)
-    if wanted is None or not wanted.bytes:
-        return t("models_go_on_unknown" if state == "paused" else "models_get_unknown")
-    if state == "paused" and not wanted.wheels:
-        left = max(0, wanted.bytes - from_hub.arrived(lab.workspace, wanted.name))
-        return t("models_go_on", size=size_words(left))
-    if state == "paused":
-        return t("models_go_on_unknown")
-    return t("train_get", size=size_words(wanted.bytes))

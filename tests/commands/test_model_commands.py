@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import qwen1_original as original
 from small_folder import content_of, write_model
 from small_hub import SmallHub, serving
 
@@ -88,6 +89,34 @@ def test_folders_are_added_listed_and_forgotten(capsys: pytest.CaptureFixture[st
     assert row["memory"]["chat"]["fits"]
     assert run(capsys, "remove", folder) == (0, {"forgotten": folder})
     assert run(capsys, "list", "mine")[1]["models"] == []
+
+
+def test_qwen1_folder_is_added_by_converting_it_and_pickles_want_consent(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
+) -> None:
+    original.write_checkpoint(tmp_path / "all" / "Qwen-7B-Chat", kind="bin")
+    folder = str(tmp_path / "all" / "Qwen-7B-Chat")
+    assert run(capsys, "add", str(tmp_path / "all"))[1]["added"] == [folder]
+    row = run(capsys, "list", "qwen-7b-chat")[1]["models"][0]
+    assert (row["ready"], row["to_convert"], row["memory"]["chat"]["fits"]) == (False, True, True)
+    code, told = run(capsys, "add", folder)
+    assert code == 2
+    assert "--pickle" in str(told)
+    code, told = run(capsys, "add", folder, "--pickle")
+    assert (code, told["added"]) == (0, ["Qwen-7B-Chat"])
+    assert "512 tokens" in told["notes"][0]
+    assert [one["name"] for one in run(capsys, "list", "qwen-7b-chat")[1]["models"]] == ["Qwen-7B-Chat"]
+
+
+def test_qwen1_comes_from_a_hub_by_its_id(
+    capsys: pytest.CaptureFixture[str], hub: SmallHub, tmp_path: Path, workspace: Workspace
+) -> None:
+    original.write_checkpoint(tmp_path / "qwen1", shards=2, kind="bin")
+    hub.content = content_of(tmp_path / "qwen1")
+    assert run(capsys, "get", "Qwen/Tiny")[0] == 2
+    assert run(capsys, "get", "Qwen/Tiny", "--pickle")[0] == 0
+    assert catalogue.qwen1_context(catalogue.locate(workspace, "Qwen/Tiny")) == 512
+    assert run(capsys, "list", "tiny")[1]["models"][0]["ready"]
 
 
 def test_unknown_model_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

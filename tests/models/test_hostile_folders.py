@@ -35,6 +35,7 @@ HOSTILE = {
     "nested deeply": safetensors(b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"),
     "tensor beyond the file": safetensors(one((2**40,), (0, 2**42)), b"\0" * 8),
     "shape that overflows": safetensors(one((2**61, 2**61, 4), (0, 8)), b"\0" * 8),
+    "a million dimensions": safetensors(one((2**61,) * 1_000_000, (0, 8)), b"\0" * 8),
     "negative size": safetensors(one((-2,), (0, 8)), b"\0" * 8),
     "end before start": safetensors(one((0,), (8, 0)), b"\0" * 8),
     "size that is no number": safetensors(one(("2",), (0, 8)), b"\0" * 8),
@@ -137,6 +138,7 @@ def test_index_that_is_none_is_refused(tmp_path: Path, index: str) -> None:
         {"head_dim": 10**9},
         {"model_type": ["qwen2"]},
         {"model_type": {"a": 1}},
+        {"model_type": 1, "architectures": 1},
     ],
     ids=str,
 )

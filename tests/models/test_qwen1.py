@@ -125,6 +125,8 @@ def test_shard_that_lacks_is_named(tmp_path: Path) -> None:
         ({"num_hidden_layers": 2}, r"holds the weight transformer.h.2.\S+, which has no place"),
         ({"num_hidden_layers": 10**6}, r"1000000 layers"),
         ({"hidden_size": "a lot"}, r"hidden_size 'a lot'"),
+        ({"kv_channels": {}}, r"4 heads for a width of 32"),
+        ({"rotary_emb_base": "10000"}, r"rotary_emb_base '10000'"),
         ({"visual": {}}, r"visual input"),
         ({"no_bias": False}, r"no_bias False"),
         ({"vocab_size": 300}, r"vocab_size 300"),
@@ -198,7 +200,7 @@ def test_shard_that_was_exchanged_meanwhile_is_converted_anew(tmp_path: Path) ->
 def test_original_folder_named_as_a_model_says_how_to_convert_it(tmp_path: Path, workspace: Workspace) -> None:
     original.write_checkpoint(tmp_path / "old")
     for use in (lambda: catalogue.locate(workspace, str(tmp_path / "old")), lambda: loading.load(tmp_path / "old")):
-        with pytest.raises(QwenlabError, match="qwenlab models convert"):
+        with pytest.raises(QwenlabError, match="qwenlab models add"):
             use()
 
 

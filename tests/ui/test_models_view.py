@@ -17,7 +17,7 @@ from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
 from qwenlab.models import catalogue, listing, qwen1
 from qwenlab.training.estimate import Machine
-from qwenlab.ui import getting, roster, training_model
+from qwenlab.ui import getting, removing, roster, training_model
 from qwenlab.ui.background import Background
 from qwenlab.ui.lab import Lab
 from qwenlab.ui.models_view import models_table
@@ -114,7 +114,7 @@ def test_failed_download_says_why_and_can_go_on(lab: Lab) -> None:
     state, words = getting.fetching(lab, "qwen3-4b", EN)
     assert state == "paused"
     assert "No &lt;network&gt;." in words
-    assert training_model._get_words(lab, "qwen3-4b", state, EN) == "Go on (8.0 GB to go)"
+    assert getting.button_words(lab, "qwen3-4b", state, EN) == "Go on (8.0 GB to go)"
 
 
 def test_shipped_model_comes_from_the_package_index_which_cannot_pause(lab: Lab) -> None:
@@ -133,6 +133,85 @@ def test_folder_is_added_and_chosen_and_many_are_only_added(lab: Lab, tmp_path: 
     assert len(listing.added(lab.workspace)) == 3
     with pytest.raises(QwenlabError):
         training_model._take_folder(lab, str(tmp_path / "nowhere"), EN)
+
+
+def test_qwen1_folder_gets_one_button_that_converts_it_and_is_then_chosen(lab: Lab, tmp_path: Path) -> None:
+    original.write_checkpoint(tmp_path / "Qwen-1_8B-Chat")
+    model = training_model._take_folder(lab, str(tmp_path / "Qwen-1_8B-Chat"), EN)
+    assert training_model._take_folder(lab, model, EN) == model, "named once more, it is chosen again"
+    lab.choose(model=model)
+    state, words = getting.fetching(lab, model, EN)
+    assert state == "older"
+    assert "up to 512 tokens" in words
+    assert "最多 512 个词元" in getting.fetching(lab, model, ZH)[1]
+    assert getting.button_words(lab, model, state, EN) == "Convert it (0 MB)"
+    assert "to be converted first" in row(lab, "1_8b")
+    assert "✗" not in row(lab, "1_8b").partition("</table>")[0]
+    getting.start(lab, model, "huggingface")
+    assert ended(getting.job_of(lab, model)) == "finished"
+    assert training_model._settled(lab) == "Qwen-1_8B-Chat" == lab.model_name()
+    assert getting.fetching(lab, "Qwen-1_8B-Chat", EN)[0] == "ready"
+
+
+def test_pickles_are_read_after_the_button_that_agrees(lab: Lab, tmp_path: Path, hub: SmallHub) -> None:
+    original.write_checkpoint(tmp_path / "old", kind="bin")
+    model = training_model._take_folder(lab, str(tmp_path / "old"), EN)
+    state, words = getting.fetching(lab, model, EN)
+    assert "a program can hide" in words
+    assert getting.button_words(lab, model, state, EN) == "I trust it: convert it (0 MB)"
+    hub.content = content_of(tmp_path / "old")
+    getting.start(lab, "Qwen/Tiny", "huggingface")
+    assert ended(getting.job_of(lab, "Qwen/Tiny")) == "failed"
+    state, words = getting.fetching(lab, "Qwen/Tiny", ZH)
+    assert state == "absent"
+    assert "可能藏有程序" in words
+    assert "--pickle" not in words, "no command line on the page"
+    assert getting.button_words(lab, "Qwen/Tiny", state, ZH) == "我信任它：下载并转换"
+    getting.start(lab, "Qwen/Tiny", "huggingface")
+    assert ended(getting.job_of(lab, "Qwen/Tiny")) == "finished"
+    assert getting.fetching(lab, "Qwen/Tiny", EN)[0] == "ready"
+
+
+def test_conversion_is_given_up_without_a_trace(lab: Lab, tmp_path: Path) -> None:
+    original.write_checkpoint(tmp_path / "old")
+    model = str(tmp_path / "old")
+    getting.start(lab, model, "huggingface")
+    assert not getting.can_pause(lab, model)
+    getting.give_up(lab, model)
+    assert getting.fetching(lab, model, EN)[0] == "older"
+    assert not list(lab.workspace.models.iterdir())
+
+
+def test_model_is_removed_after_a_question_and_a_persons_files_stay(lab: Lab, tmp_path: Path) -> None:
+    mine = write_model(tmp_path / "mine")
+    listing.add(lab.workspace, mine)
+    files.write_json(write_model(lab.workspace.models / "Qwen--Tiny") / catalogue.COMPLETE, {"hub": "Qwen/Tiny"})
+    assert "Delete Qwen/Tiny (0 MB)" in removing.question(lab, "Qwen--Tiny", EN)
+    assert "把 mine 从列表中移除" in removing.question(lab, str(mine), ZH)
+    assert not removing.can_be_removed(lab, "qwen3-4b"), "it is not here"
+    assert not removing.can_be_removed(Lab(lab.workspace, listen=True), str(mine))
+    for model in (str(mine), "Qwen--Tiny"):
+        lab.choose(model=model)
+        assert removing.ask(lab) == model
+        removing.remove(lab, model, EN)
+        assert lab.model_name() == catalogue.DEFAULT
+    assert (mine / "model.safetensors").exists()
+    assert not (lab.workspace.models / "Qwen--Tiny").exists()
+
+
+def test_model_that_a_run_learns_on_is_not_removed(lab: Lab) -> None:
+    base = write_model(lab.workspace.models / "Qwen--Tiny")
+    files.write_json(base / catalogue.COMPLETE, {"hub": "Qwen/Tiny"})
+    run = lab.workspace.runs / "run-1"
+    files.write_json(run / "base.json", {"folder": str(base)})
+    files.write_json(run / "job.json", {"kind": "train", "argv": [], "started": 1.0})
+    files.write_json(run / "waiting.json", {"since": 2.0})
+    lab.choose(model="Qwen--Tiny")
+    with pytest.raises(QwenlabError, match="run-1 is learning on this model, or waits to"):
+        removing.ask(lab)
+    with pytest.raises(QwenlabError, match="run-1"):
+        removing.remove(lab, "Qwen--Tiny", EN)
+    assert base.exists()
 
 
 def test_only_what_is_on_the_list_can_be_chosen_by_a_click(lab: Lab, tmp_path: Path) -> None:

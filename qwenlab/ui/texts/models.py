@@ -19,6 +19,42 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models_here": ("here", "已在本机"),
     "models_part": ("{done} of {all} here", "已下载 {done}/{all}"),
     "models_running": ("being fetched", "正在下载"),
+    "models_older": ("to be converted first", "需先转换"),
+    "models_older_qwen1": (
+        "This is a Qwen 1 model in its original format. It is converted once, into a copy of about {size}; your folder "
+        "stays as it is, and no program that came with it is run. A conversation may then have up to {tokens} tokens.",
+        "这是原始格式的 Qwen 1 模型。只需转换一次，生成约 {size} 的副本；您的文件夹保持不变，其中附带的程序也不会运行。"
+        "转换后，一段对话最多 {tokens} 个词元。",
+    ),
+    "models_pickle": (
+        "The weights of this model are pickle files, an old format in which a program can hide.",
+        "该模型的权重是 pickle 文件，这种旧格式里可能藏有程序。",
+    ),
+    "models_pickle_do": (
+        "Qwenlab reads only the numbers and runs nothing. Go on if you trust where the model comes from.",
+        "Qwenlab 只读取其中的数值，不运行任何内容。如果信任该模型的来源，请继续。",
+    ),
+    "models_convert": ("Convert it ({size})", "转换（{size}）"),
+    "models_convert_agree": ("I trust it: convert it ({size})", "我信任它：转换（{size}）"),
+    "models_get_agree": ("I trust it: get and convert it", "我信任它：下载并转换"),
+    "models_converting": ("Converting the model", "正在转换模型"),
+    "models_converting_now": ("being converted", "正在转换"),
+    "models_checking": ("checking what was written", "正在检查写入的内容"),
+    "models_remove": ("Remove {name} …", "移除 {name}…"),
+    "models_remove_fetched": (
+        "Delete {name} ({size}) from this computer?",
+        "要从本机删除 {name}（{size}）吗？",
+    ),
+    "models_remove_fetched_do": (
+        "What was trained on it stays, and works again once the model is back.",
+        "在它上面训练的结果会保留；重新获取该模型后即可继续使用。",
+    ),
+    "models_remove_folder": ("Take {name} off the list?", "要把 {name} 从列表中移除吗？"),
+    "models_remove_folder_do": ("Its files stay where they are: {folder}", "文件保留在原处：{folder}"),
+    "models_remove_yes": ("Delete it", "删除"),
+    "models_remove_off": ("Take it off the list", "从列表中移除"),
+    "models_remove_no": ("Keep it", "保留"),
+    "models_removed": ("Removed: {name}.", "已移除：{name}。"),
     "models_unusable": ("not usable", "无法使用"),
     "models_chosen": ("chosen", "已选"),
     "models_licence": ("licence {licence}", "许可证 {licence}"),

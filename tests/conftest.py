@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stub_server import Reply, StubServer
 
 from qwenlab.models import catalogue
 from qwenlab.workspace import Workspace
@@ -41,6 +42,21 @@ def with_model(workspace: Workspace, smollm2: Path) -> Workspace:
     """The empty workspace with the real small model in it."""
     (workspace.models / SMALL).symlink_to(smollm2, target_is_directory=True)
     return workspace
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Reply], StubServer]]:
+    """Starts an endpoint that answers from a function."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    servers: list[StubServer] = []
+
+    def start(reply: Reply) -> StubServer:
+        servers.append(StubServer(reply))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 from qwenlab.chat.gguf_model import GgufModel
 from qwenlab.models import llama_cpp
 from qwenlab.models.contestant import Answer, Generation, Message, about_enforced, enforced_name
+from qwenlab.models.rendering import dated
 from qwenlab.models.resident import LOOK_SECONDS
 
 
@@ -72,6 +73,7 @@ class GgufContestant:
             "template": hashlib.sha256(template.encode("utf-8")).hexdigest(),
             "engine": f"llama.cpp, xllamacpp {llama_cpp.module().__version__}",
             "slots": str(model.slots),
+            **({"dated": "yes"} if dated(template) else {}),
         }
         return about if self.schema is None else about | about_enforced(self.free, self.schema)
 

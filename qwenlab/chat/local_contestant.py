@@ -14,7 +14,7 @@ from qwenlab.chat.opening import Opening, begins, opening_ids
 from qwenlab.models import folder as model_folder
 from qwenlab.models.contestant import Answer, Generation, Message, about_enforced, enforced_name
 from qwenlab.models.loading import BASE, LoadedModel
-from qwenlab.models.rendering import prompt_ids
+from qwenlab.models.rendering import dated, prompt_ids
 
 BATCH = 24
 """Prompts answered at once. Decoding reads all weights for every step, so a row more costs next to nothing."""
@@ -64,12 +64,17 @@ class LocalContestant:
             "kind": "adapter" if self.adapter else "model",
             "model": str(self.loaded.folder),
             "dtype": str(self.loaded.model.dtype).removeprefix("torch."),
+            "computed": self.loaded.computed,
             **digests,
+            "config": model_folder.config_fingerprint(self.loaded.folder),
             "ends": ",".join(map(str, self.loaded.ends)),
         }
         if self.adapter:
             trained = model_folder.fingerprints(self.adapter)["weights"]
-            about |= {"adapter": str(self.adapter), "adapter_weights": trained}
+            how = model_folder.config_fingerprint(self.adapter)
+            about |= {"adapter": str(self.adapter), "adapter_weights": trained, "adapter_config": how}
+        if dated(self.loaded.tokenizer.chat_template):
+            about["dated"] = "yes"
         return about if self.schema is None else about | about_enforced(self.free, self.schema)
 
     def batches(self, prompts: Sequence[list[Message]]) -> list[list[int]]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from qwenlab import files
 from qwenlab.models.contestant import Answer, Contestant, Generation, Message
 
 MADE_BY = (
-    "kind", "weights", "tokenizer", "template", "ends", "adapter_weights", "trained_weights", "dtype", "engine",
-    "slots", "schema",
+    "kind", "weights", "config", "tokenizer", "template", "ends", "adapter_weights", "adapter_config",
+    "trained_weights", "dtype", "computed", "engine", "slots", "schema",
 )  # fmt: skip
 """What of a contestant's description decides its answers; its name and its folders do not."""
-ENGINES = ("torch", "transformers", "peft", "llguidance")
-FORM = 1
+ENGINES = ("torch", "transformers", "tokenizers", "peft", "llguidance")
+FORM = 2
 """Counted up whenever the same weights would answer otherwise, because our own decoding changed."""
 
 
@@ -33,10 +34,12 @@ class AnswerCache:
 
     Args:
         folder: made when the first answer is kept.
+        today: tells the date, which some chat templates write into every prompt.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, today: Callable[[], date] = date.today) -> None:
         self.folder = folder
+        self._today = today
 
     def of(self, contestant: Contestant, settings: Generation) -> KnownAnswers | None:
         """What this contestant answered before with these settings; None where its weights are not known."""
@@ -47,6 +50,8 @@ class AnswerCache:
         if settings.temperature <= 0:
             settings = replace(settings, seed=0)  # nothing is drawn
         made = {"form": FORM, "engines": _versions(), **made_by, **asdict(settings)}
+        if "dated" in described:
+            made["day"] = self._today().isoformat()
         return KnownAnswers(self.folder / f"{_digest(made)}.jsonl")
 
 

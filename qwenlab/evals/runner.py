@@ -117,7 +117,9 @@ def _claim_contestant(suite: Suite, contestant: Contestant, folder: Path) -> Non
         return
     before = files.read_json(path)
     reasons = {
-        "fingerprint": Words("was made from other weights or another template", "使用的权重或模板不同"),
+        "fingerprint": Words(
+            "was made from other weights or another template, or on other hardware", "使用的权重、模板或硬件不同"
+        ),
         "suite": Words("answered another version of the suite", "回答的是测试集的另一个版本"),
         "generation": Words("decoded with other settings", "使用的生成设置不同"),
     }

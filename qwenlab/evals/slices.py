@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from qwenlab.evals.compare import FEWEST
+from qwenlab.evals.compare import FEWEST, Rounds
 from qwenlab.evals.group_tests import fisher_less, holm, shuffled_less
 from qwenlab.evals.paired_tests import ALPHA
 from qwenlab.evals.rates import Rate, rate
 from qwenlab.evals.report import percent
 from qwenlab.evals.result import Result
-from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.suite_model import Case, Suite
 from qwenlab.evals.words import Language
 
@@ -39,11 +39,13 @@ class SliceRate:
     """What one contestant reached on a slice.
 
     Attributes:
-        passed: share of cases passed; field_accuracy: mean; both with intervals, leaked cases left out.
+        passed: share of cases passed; field_accuracy: mean; both with intervals, leaked cases left out. Of a case that
+            was asked several times, the mean over its answers.
         rest: share passed of all other cases.
         p: that it is as good as the rest, two-sided, corrected for the number of slices looked at (Holm); None where
             the slice or the rest has too few cases to be judged.
         worse: whether it is surely worse than the rest.
+        repeats: answers to each case.
     """
 
     contestant: str
@@ -53,6 +55,7 @@ class SliceRate:
     rest: Rate | None
     p: float | None
     worse: bool
+    repeats: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; rates as fractions of 1."""
@@ -67,7 +70,17 @@ class SliceRate:
             **plain,
             "p": self.p,
             "worse": self.worse,
+            **({"repeats": self.repeats} if self.repeats > 1 else {}),
         }
+
+
+@dataclass(frozen=True)
+class _Worth:
+    """What a contestant's answers to one case are worth: shares between 0 and 1."""
+
+    case: str
+    passed: float
+    field_accuracy: float
 
 
 def slices(suite: Suite) -> list[Slice]:
@@ -108,7 +121,7 @@ def _thirds(cases: Sequence[Case]) -> list[list[str]]:
 
 def slice_rates(
     contestant: str,
-    scores: Sequence[CaseScore],
+    rounds: Rounds,
     found: Sequence[Slice],
     groups: Mapping[str, str] | None = None,
     leaked: Collection[str] = (),
@@ -116,41 +129,55 @@ def slice_rates(
     """What one contestant reached on each slice, slices without a counted case left out.
 
     Args:
+        rounds: the scores of the first answer to every case, of the second, and so on.
         groups: case id -> group; cases of one group are not taken for independent ones.
         leaked: ids of cases that count nowhere.
     """
-    counted = {score.case_id: score for score in scores if not score.unjudged and score.case_id not in leaked}
+    counted = [worth for worth in _worths(rounds) if worth.case not in leaked]
     parts = []
     for one in found:
-        inside = [score for case, score in counted.items() if case in one.cases]
-        outside = [score for case, score in counted.items() if case not in one.cases]
+        inside = [worth for worth in counted if worth.case in one.cases]
+        outside = [worth for worth in counted if worth.case not in one.cases]
         if inside:
             parts.append((one, inside, outside, _chance(inside, outside, groups or {})))
     corrected = iter(holm([p for *_, p in parts if p is not None]))
-    return [_rated(contestant, one, inside, outside, p, corrected) for one, inside, outside, p in parts]
+    rated = [_rated(contestant, one, inside, outside, p, corrected) for one, inside, outside, p in parts]
+    return [replace(one, repeats=len(rounds)) for one in rated]
+
+
+def _worths(rounds: Rounds) -> list[_Worth]:
+    """One per case that could be judged, however often it was asked: a case is one piece of evidence."""
+    found = []
+    for scores in zip(*rounds, strict=True):
+        judged = [score for score in scores if not score.unjudged]
+        if judged:
+            passed = sum(score.passed for score in judged) / len(judged)
+            accuracy = math.fsum(score.field_accuracy for score in judged) / len(judged)
+            found.append(_Worth(scores[0].case_id, passed, accuracy))
+    return found
 
 
 def of_result(result: Result) -> list[SliceRate]:
-    """The slices of every complete contestant that answers freely, in their order; of several answers, the first."""
+    """The slices of every complete contestant that answers freely, in their order."""
     found = slices(result.suite)
     return [
         one
         for contestant in result.contestants
         if contestant.complete and not contestant.enforced_for
-        for one in slice_rates(contestant.name, contestant.scores, found, result.suite.groups, result.leaked)
+        for one in slice_rates(contestant.name, contestant.rounds, found, result.suite.groups, result.leaked)
     ]
 
 
 def _rated(
     contestant: str,
     one: Slice,
-    inside: Sequence[CaseScore],
-    outside: Sequence[CaseScore],
+    inside: Sequence[_Worth],
+    outside: Sequence[_Worth],
     p: float | None,
     corrected: Iterator[float],
 ) -> SliceRate:
-    passed, accuracy = rate(score.passed for score in inside), rate(score.field_accuracy for score in inside)
-    rest = rate(score.passed for score in outside)
+    passed, accuracy = rate(one.passed for one in inside), rate(one.field_accuracy for one in inside)
+    rest = rate(one.passed for one in outside)
     assert passed is not None
     assert accuracy is not None
     sure = None if p is None else next(corrected)
@@ -158,26 +185,28 @@ def _rated(
     return SliceRate(contestant, one, passed, accuracy, rest, sure, worse)
 
 
-def _chance(inside: Sequence[CaseScore], outside: Sequence[CaseScore], groups: Mapping[str, str]) -> float | None:
+def _chance(inside: Sequence[_Worth], outside: Sequence[_Worth], groups: Mapping[str, str]) -> float | None:
     """Two-sided p, not corrected; None with too few cases on a side.
 
     Fisher's exact test; where cases share a group and it finds something, whole groups are shuffled too and the larger
-    p counts.
+    p counts. Where some answers to a case pass and some do not, there is nothing to count: cases are shuffled at once.
     """
     if min(len(inside), len(outside)) < FEWEST:
         return None
-    right, rest_right = sum(score.passed for score in inside), sum(score.passed for score in outside)
-    p = fisher_less(right, len(inside), rest_right, len(outside))
-    if 2 * p < ALPHA and any(groups.get(score.case_id) for score in (*inside, *outside)):
+    everyone, p = (*inside, *outside), 0.0
+    if counts := all(one.passed in (0, 1) for one in everyone):
+        right, rest_right = (round(sum(one.passed for one in side)) for side in (inside, outside))
+        p = fisher_less(right, len(inside), rest_right, len(outside))
+    if not counts or (2 * p < ALPHA and any(groups.get(one.case) for one in everyone)):
         p = max(p, shuffled_less(_grouped(inside, groups), _grouped(outside, groups)))
     return min(1.0, 2 * p)
 
 
-def _grouped(scores: Sequence[CaseScore], groups: Mapping[str, str]) -> list[list[float]]:
+def _grouped(worths: Sequence[_Worth], groups: Mapping[str, str]) -> list[list[float]]:
     found: dict[tuple[str, str], list[float]] = {}
-    for score in scores:
-        group = groups.get(score.case_id)
-        found.setdefault(("group", group) if group else ("case", score.case_id), []).append(float(score.passed))
+    for one in worths:
+        group = groups.get(one.case)
+        found.setdefault(("group", group) if group else ("case", one.case), []).append(one.passed)
     return list(found.values())
 
 
@@ -220,6 +249,16 @@ def sentence(one: SliceRate, language: Language) -> str:
     if not one.worse:
         return ""
     here, rest = percent(one.passed), percent(one.rest)
+    if one.repeats > 1 and language == "en":
+        return (
+            f"{one.contestant} is surely worse on {name(one.slice, 'en')}: {here} of the answers to these "
+            f"{one.passed.n} cases pass, {rest} of the answers to the others."
+        )
+    if one.repeats > 1:
+        return (
+            f"{one.contestant} 在{name(one.slice, 'zh')}上确实更差：这 {one.passed.n} 个用例的回答通过 {here}，"
+            f"其余用例的回答通过 {rest}。"
+        )
     if language == "en":
         return (
             f"{one.contestant} is surely worse on {name(one.slice, 'en')}: {here} of {one.passed.n} pass, "

@@ -215,6 +215,12 @@ def fingerprints(folder: Path) -> dict[str, str]:
     return {"weights": _digest(weights), "tokenizer": _digest(tokenizer)}
 
 
+def config_fingerprint(folder: Path) -> str:
+    """Digest of how a model, or an adapter, computes with its weights: positions, norms, an adapter's scaling."""
+    names = ("adapter_config.json", "config.json")
+    return _digest([next(folder / name for name in names if (folder / name).exists())])
+
+
 Version = tuple[tuple[str, int, int], ...]
 
 

@@ -83,6 +83,14 @@ class LoadedModel(Resident):
         return int(self.model.config.max_position_embeddings)
 
     @property
+    def computed(self) -> str:
+        """Where and in what order its weights are multiplied: elsewhere the same numbers are rounded otherwise."""
+        from qwenlab.models.packed import Part
+
+        packed = isinstance(self.plain.get_output_embeddings(), Part)
+        return f"{self.plain.device.type}, {'packed' if packed else 'plain'}"
+
+    @property
     def bytes(self) -> int:
         """Memory of the weights and adapters."""
         return sum(one.nbytes for one in chain(self.model.parameters(), self.model.buffers()))  # tied ones come once

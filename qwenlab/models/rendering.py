@@ -41,6 +41,11 @@ def thinks(tokenizer: Any) -> bool:
     return SWITCH in str(tokenizer.chat_template)
 
 
+def dated(template: object) -> bool:
+    """Whether a chat template writes the date of today into every prompt, as Llama 3.2's does."""
+    return "strftime_now" in str(template)
+
+
 def pieces(tokenizer: Any, messages: Sequence[Message], open_turn: bool = False, thinking: bool = False) -> list[Piece]:
     """Tokenize a conversation, cut at the borders of the assistant's answers.
 

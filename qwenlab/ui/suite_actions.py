@@ -18,6 +18,8 @@ from qwenlab.ui.texts import Translator
 
 KEPT_WITH_RULE = ("weight", "critical")
 """Settings of a field that stay when its rule changes."""
+FIRST_MARGIN = 0.02
+"""What a margin is when it is first asked for, a fraction of 1."""
 
 
 class NotTakenError(ValueError):
@@ -272,12 +274,49 @@ def _set_generation(desk: Desk, typed: Mapping[str, Any], text: str) -> None:
     desk.set_setting("generation", key, value, f"generation {key}")
 
 
-def _set_threshold(desk: Desk, typed: Mapping[str, Any], text: str) -> None:
-    key, plain = str(typed["key"]), text.strip().rstrip("%％").strip()
+def _read_percent(text: str) -> float | None:
+    plain = text.strip().rstrip("%％").strip()
     value = _read_number(plain, "settings_not_percent") if plain else None
     if value is not None and not 0 <= value <= 100:
         raise NotTakenError("settings_not_percent")
-    desk.set_setting("thresholds", key, None if value is None else round(value / 100, 6), f"threshold {key}")
+    return None if value is None else round(value / 100, 6)
+
+
+def _set_threshold(desk: Desk, typed: Mapping[str, Any], text: str) -> None:
+    key = str(typed["key"])
+    desk.set_setting("thresholds", key, _read_percent(text), f"threshold {key}")
+
+
+def losses(desk: Desk) -> dict[str, Any]:
+    """Measure -> the loss against the first contestant that must be excluded, None where it must only not be sure."""
+    known = desk.now.head.get("not_worse")
+    if isinstance(known, Mapping):
+        return {str(measure): margin for measure, margin in known.items()}
+    return dict.fromkeys(map(str, known)) if isinstance(known, list) else {}
+
+
+def _put_losses(desk: Desk, found: dict[str, Any], mark: str = "") -> None:
+    plain = all(margin is None for margin in found.values())
+    after = suite_edit.with_head(desk.now, not_worse=(list(found) or None) if plain else found)
+    if suite_edit.differs(after, desk.now):
+        desk.editing.put(after, mark)
+
+
+def _set_loss(desk: Desk, typed: Mapping[str, Any], text: str) -> None:
+    """Choose for a measure: a loss is "free", must not be "sure", or has a "margin"."""
+    measure, known = str(typed["key"]), losses(desk)
+    others = {key: margin for key, margin in known.items() if key != measure}
+    margin = None if text == "sure" else known.get(measure) or FIRST_MARGIN
+    _put_losses(desk, others if text == "free" else {**others, measure: margin})
+
+
+def _set_loss_most(desk: Desk, typed: Mapping[str, Any], text: str) -> None:
+    measure, known = str(typed["key"]), losses(desk)
+    most = _read_percent(text)
+    if most is None:
+        raise NotTakenError("settings_not_percent")
+    if known.get(measure) is not None:
+        _put_losses(desk, {**known, measure: most}, f"loss {measure}")
 
 
 def _set_schema(desk: Desk, _: Mapping[str, Any], text: str) -> None:
@@ -311,6 +350,8 @@ _SETTERS: dict[str, Callable[[Desk, Mapping[str, Any], str], None]] = {
     "suite_system": lambda desk, typed, text: desk.set_setting("", "system", text, "system"),
     "generation": _set_generation,
     "thresholds": _set_threshold,
+    "loss": _set_loss,
+    "loss_most": _set_loss_most,
     "schema": _set_schema,
 }
 _ACTIONS: dict[str, Callable[[Desk, Mapping[str, Any]], None]] = {

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from qwenlab.evals import schema_places, words
+from qwenlab.evals.asked_gates import PAIRED
 from qwenlab.evals.report import MEASURES, REPEATED
 from qwenlab.evals.rules import RuleName
-from qwenlab.ui import answer_view
+from qwenlab.ui import answer_view, suite_actions
 from qwenlab.ui.components import Html, escape
 from qwenlab.ui.suite_editing import Desk
 from qwenlab.ui.suite_editor_view import bad, box, button, like_json, line, select
@@ -123,7 +124,7 @@ def values_text(values: Any) -> str:
 
 
 def settings(desk: Desk, t: Translator, seq: int = 0) -> Html:
-    """System prompt, how contestants decode, thresholds, and the schema as text."""
+    """System prompt, how contestants decode, thresholds, what must not be lost, and the schema as text."""
     head = desk.now.head
     generation = "".join(
         _setting("generation", key, _number(head.get("generation"), key), default, t(f"settings_{key}"), desk)
@@ -137,6 +138,7 @@ def settings(desk: Desk, t: Translator, seq: int = 0) -> Html:
         )
         for key in measures
     )
+    losses = "".join(_loss(one, desk, t) for one in PAIRED)
     schema, system = "", str(head.get("system") or "")
     if desk.now.schema is not None:
         text = json.dumps(desk.now.schema, ensure_ascii=False, indent=2)
@@ -151,8 +153,24 @@ def settings(desk: Desk, t: Translator, seq: int = 0) -> Html:
         f"{box('suite_system', t('settings_system'), system, holder=t('cases_no_system'))}</div>"
         f'<b>{escape(t("settings_generation"))}</b><div class="grid">{generation}</div>'
         f'<b>{escape(t("settings_thresholds"))}</b> <span class="quiet">{escape(t("settings_thresholds_about"))}</span>'
-        f'<div class="grid">{thresholds}</div>{schema}</div>'
+        f'<div class="grid">{thresholds}</div>'
+        f'<b>{escape(t("settings_losses"))}</b> <span class="quiet">{escape(t("settings_losses_about"))}</span>'
+        f'<div class="grid losses">{losses}</div>{schema}</div>'
     )
+
+
+def _loss(measure: str, desk: Desk, t: Translator) -> str:
+    """Whether the last contestant may lose in a measure against the first, and how much."""
+    known, name = suite_actions.losses(desk), words.measure_name(measure, t.language)
+    margin = known.get(measure)
+    chosen = "free" if measure not in known else "sure" if margin is None else "margin"
+    options = [(one, t(f"settings_loss_{one}")) for one in ("free", "sure", "margin")]
+    box = ""
+    if chosen == "margin":
+        label = f"{name}: {t('settings_loss_most')}"
+        typed, wrong = desk.typed.get(f"loss_most {measure}", (_percent(known, measure), ""))
+        box = f"{line('loss_most', label, typed, key=measure)}{bad(wrong)}"
+    return f"<label><span>{escape(name)}</span>{select('loss', name, chosen, options, key=measure)}{box}</label>"
 
 
 def _setting(part: str, key: str, text: str, default: str, label: str, desk: Desk) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,20 @@ def test_enforced_contestant_shares_the_weights_and_fits_the_schema(
     assert {**free.describe(), **forced.describe()} == forced.describe(), "the same weights otherwise"
     for _, answer in forced.answer(QUESTIONS, Generation(max_new_tokens=40)):
         assert answer.finish == "length" or set(json.loads(answer.text)) == {"a"}
+
+
+def test_an_adapter_scaled_otherwise_is_another_contestant(
+    smollm2: Path, random_adapter: Path, pool: ModelPool, tmp_path: Path
+) -> None:
+    scaled = tmp_path / "scaled"
+    shutil.copytree(random_adapter, scaled)
+    config = json.loads((scaled / "adapter_config.json").read_text())
+    (scaled / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 2 * config["lora_alpha"]}))
+    shared = pool.get(smollm2)
+    before, after = (LocalContestant("tuned", shared, folder).describe() for folder in (random_adapter, scaled))
+    assert before["adapter_weights"] == after["adapter_weights"]
+    assert before["adapter_config"] != after["adapter_config"]
+    assert before["computed"] == shared.computed
 
 
 def test_batches_are_planned_alike_without_some_of_them(smollm2: Path, pool: ModelPool) -> None:

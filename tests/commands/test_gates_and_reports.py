@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stub_server import Reply, StubServer
 
 from qwenlab import files
 from qwenlab.cli import main
@@ -19,41 +18,15 @@ RIGHT, WRONG, LOST = '{"a": 1}', '{"a": 2}', None
 Answers = Callable[[int], str | None]
 
 
-def replier(answers: Answers) -> type[BaseHTTPRequestHandler]:
-    """Answers question qN with answers(N) as an OpenAI-compatible server does; None is a failure of the server."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            text = answers(int(body["messages"][-1]["content"].removeprefix("q")))
-            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-            content = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}).encode()
-            self.send_response(400 if text is None else 200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    return Handler
-
-
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answers], str]]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    servers: list[ThreadingHTTPServer] = []
+def serve(stub: Callable[[Reply], StubServer]) -> Callable[[Answers], str]:
+    """Starts a server that answers question qN with answers(N); None is a failure of the server."""
 
     def start(answers: Answers) -> str:
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), replier(answers)))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}/v1#m"
+        server = stub(lambda body: answers(int(body["messages"][-1]["content"].removeprefix("q"))))
+        return f"{server.url}#m"
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stub_server import Reply, StubServer, number_of
 
 from qwenlab import files
 from qwenlab.cli import main
@@ -24,54 +23,31 @@ SCHEMA: dict[str, Any] = {
 CASES = [{"id": f"c{n}", "prompt": f"Number {n}", "expected": {"number": n}} for n in range(4)]
 
 
-class Server(ThreadingHTTPServer):
-    """Wraps the right number in words, unless a schema is enforced; of 3 it knows nothing. A seed of 1 is a bad day."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                server.bodies.append(body)
-                number = int(body["messages"][-1]["content"].split()[-1])
-                said = json.dumps({"number": number if number < 3 and body["seed"] != 1 else 99})
-                said = said if "response_format" in body or number == 0 else f"It is {said}"
-                self.send_response(200)
-                self.end_headers()
-                reply = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
-                self.wfile.write(json.dumps(reply).encode())
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+def talkative(body: dict[str, Any]) -> str:
+    """The right number in words, unless a schema is enforced; of 3 it knows nothing. A seed of 1 is a bad day."""
+    number = number_of(body)
+    said = json.dumps({"number": number if number < 3 and body["seed"] != 1 else 99})
+    return said if "response_format" in body or number == 0 else f"It is {said}"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    made = Server()
-    yield made
-    made.shutdown()
-    made.server_close()
+def server(stub: Callable[[Reply], StubServer]) -> StubServer:
+    return stub(talkative)
 
 
 def outcome(
-    capsys: pytest.CaptureFixture[str], folder: Path, server: Server, *flags: str, **changes: Any
+    capsys: pytest.CaptureFixture[str], folder: Path, server: StubServer, *flags: str, **changes: Any
 ) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON and what was said to people."""
     files.write_json(folder / "s.json", {"name": "numbers", "schema": SCHEMA, "cases": CASES, **changes})
-    spec = f"far=http://127.0.0.1:{server.server_port}/v1#m"
+    spec = f"far={server.url}#m"
     code = main(["test", str(folder / "s.json"), "-c", spec, "-o", str(folder / "result"), "--json", *flags])
     out, err = capsys.readouterr()
     return code, json.loads(out), err
 
 
 def test_repeats_of_the_command_line_take_the_place_of_the_suites(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: Server
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: StubServer
 ) -> None:
     code, found, _ = outcome(capsys, tmp_path, server, "--repeat", "3", "--temperature", "0.5")
     assert code == 0
@@ -83,13 +59,13 @@ def test_repeats_of_the_command_line_take_the_place_of_the_suites(
 
 
 def test_repeats_at_temperature_0_are_said_to_be_all_the_same(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: Server
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: StubServer
 ) -> None:
     assert "--temperature 0.7 lets it vary" in outcome(capsys, tmp_path, server, "--repeat", "2")[2]
 
 
 def test_enforcing_tells_format_from_content(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: Server
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: StubServer
 ) -> None:
     code, found, said = outcome(capsys, tmp_path, server, "--enforce", "--threshold", "passed=0.2")
     assert code == 0, "the threshold is for the contestant as it answers freely"
@@ -104,7 +80,7 @@ def test_enforcing_tells_format_from_content(
 
 
 def test_what_cannot_be_enforced_is_said_before_the_first_answer(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: Server
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: StubServer
 ) -> None:
     schema = {**SCHEMA, "not": {"required": ["other"]}}
     assert "Of the schema: not cannot be enforced." in outcome(capsys, tmp_path, server, "--enforce", schema=schema)[2]
@@ -128,7 +104,7 @@ REFUSED = [
 def test_what_makes_no_sense_is_refused_before_anything_is_asked(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    server: Server,
+    server: StubServer,
     flags: tuple[str, ...],
     changes: dict[str, Any],
     words: str,
@@ -138,7 +114,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_asked(
     if "schema" in changes:
         del suite["schema"]
     files.write_json(tmp_path / "s.json", suite)
-    spec = f"far=http://127.0.0.1:{server.server_port}/v1#m"
+    spec = f"far={server.url}#m"
     assert main(["test", str(tmp_path / "s.json"), "-c", spec, "-o", str(tmp_path / "r"), *flags]) == 2
     assert words in capsys.readouterr().err
     assert server.bodies == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def test_the_same_weights_are_not_asked_twice_whatever_they_are_called(tmp_path:
 @pytest.mark.parametrize(
     "change",
     [{"weights": "x"}, {"tokenizer": "x"}, {"template": "x"}, {"adapter_weights": "x"}, {"dtype": "x"},
-     {"schema": "x"}, {"ends": "x"}, {"kind": "gguf"}, {"engine": "x"}],
+     {"schema": "x"}, {"ends": "x"}, {"kind": "gguf"}, {"engine": "x"}, {"config": "x"}, {"adapter_config": "x"},
+     {"trained_weights": "x"}, {"computed": "cuda, plain"}, {"slots": "1"}],
 )  # fmt: skip
 def test_anything_that_makes_another_answer_is_asked(tmp_path: Path, change: dict[str, str]) -> None:
     asked(tmp_path / "a", Weights("base"), tmp_path / "cache")
@@ -59,8 +61,10 @@ def test_anything_that_makes_another_answer_is_asked(tmp_path: Path, change: dic
 
 
 @pytest.mark.parametrize(
-    "change", [{"system": "Other."}, {"generation": {"max_new_tokens": 9}}, {"generation": {"temperature": 1}}]
-)
+    "change",
+    [{"system": "Other."}, {"generation": {"max_new_tokens": 9}}, {"generation": {"temperature": 1}},
+     {"generation": {"thinking": True}}],
+)  # fmt: skip
 def test_other_messages_or_settings_are_asked(tmp_path: Path, change: dict[str, Any]) -> None:
     asked(tmp_path / "a", Weights("base"), tmp_path / "cache")
     count = asked(tmp_path / "b", Weights("base"), tmp_path / "cache", **change)[0]
@@ -77,6 +81,17 @@ def test_the_seed_matters_only_where_something_is_drawn(tmp_path: Path) -> None:
     assert drawn is not None
     assert other.find(QUESTION) == Answer("x", "stop")
     assert drawn.find(QUESTION) is None
+
+
+def test_a_template_that_writes_the_date_is_asked_again_tomorrow(tmp_path: Path) -> None:
+    plain, dated = Weights("base"), Weights("base", dated="yes")
+    for one, again in ((plain, True), (dated, False)):
+        today = AnswerCache(tmp_path, lambda: date(2026, 1, 1)).of(one, GREEDY)
+        assert today is not None
+        today.keep(QUESTION, Answer("x", "stop"))
+        tomorrow = AnswerCache(tmp_path, lambda: date(2026, 1, 2)).of(one, GREEDY)
+        assert tomorrow is not None
+        assert (tomorrow.find(QUESTION) is not None) == again
 
 
 def test_an_endpoint_that_shows_no_weights_is_always_asked(tmp_path: Path) -> None:

@@ -8,15 +8,14 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_suites import without_times
+from stub_server import Reply, StubServer, number_of
 
 from qwenlab import files
 from qwenlab.evals.runner import run
@@ -46,47 +45,16 @@ run(suite, [contestant], Path(sys.argv[3]))
 """
 
 
-class Server(ThreadingHTTPServer):
-    """Says the number of the question, wrongly for every third, after a blank per seed; slowly enough to be killed."""
-
-    request_queue_size = 64
-
-    def __init__(self) -> None:
-        self.asked = 0
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers["Content-Length"]))
-                if not content.endswith(b"}"):
-                    return  # the client was killed while it asked
-                body = json.loads(content)
-                server.asked += 1
-                time.sleep(0.01)
-                number = int(body["messages"][-1]["content"].split()[-1])
-                said = " " * body["seed"] + json.dumps({"number": number + (number % 3 == 0)})
-                reply = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
-                try:
-                    self.send_response(200)
-                    self.end_headers()
-                    self.wfile.write(json.dumps(reply).encode())
-                except OSError:
-                    return  # the client was killed
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+def slow(body: dict[str, Any]) -> str:
+    """The number of the question, wrongly for every third, after a blank per seed; slowly enough to be killed."""
+    time.sleep(0.01)
+    number = number_of(body)
+    return " " * body["seed"] + json.dumps({"number": number + (number % 3 == 0)})
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    made = Server()
-    yield made
-    made.shutdown()
-    made.server_close()
+def server(stub: Callable[[Reply], StubServer]) -> StubServer:
+    return stub(slow)
 
 
 def started(*arguments: str) -> subprocess.Popen[bytes]:
@@ -109,14 +77,14 @@ def killed_when(process: subprocess.Popen[bytes], ready: Callable[[], bool], sec
     return False
 
 
-def test_a_run_killed_again_and_again_ends_like_an_undisturbed_one(tmp_path: Path, server: Server) -> None:
+def test_a_run_killed_again_and_again_ends_like_an_undisturbed_one(tmp_path: Path, server: StubServer) -> None:
     files.write_json(tmp_path / "suite.json", SUITE)
-    url, chance, killed = f"http://127.0.0.1:{server.server_port}/v1", random.Random(), 0
-    command = ("-c", CHILD, str(tmp_path / "suite.json"), url)
+    chance, killed = random.Random(), 0
+    command = ("-c", CHILD, str(tmp_path / "suite.json"), server.url)
     for _ in range(KILLS):
-        until = server.asked + chance.randint(1, 30)
+        until = len(server.bodies) + chance.randint(1, 30)
         child = started(*command, str(tmp_path / "broken"))
-        killed += killed_when(child, lambda until=until: server.asked >= until)  # type: ignore[misc]
+        killed += killed_when(child, lambda until=until: len(server.bodies) >= until)  # type: ignore[misc]
     assert killed >= KILLS / 2, "otherwise this test shows nothing"
     print(f"{killed} kills")
     assert started(*command, str(tmp_path / "broken")).wait(600) == 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwenlab.evals.bilingual import Words
 from qwenlab.evals.scoring import CaseScore
 from qwenlab.evals.slices import Slice, name, sentence, slice_rates, slices
 from qwenlab.evals.suite import suite_from
@@ -77,7 +79,7 @@ def typos(count):
 
 
 def test_a_slice_that_is_surely_worse_is_said_with_both_rates():
-    (found,) = slice_rates("tuned", scored([0] * 15 + [1] * 5 + [1] * 60), [typos(20)])
+    (found,) = slice_rates("tuned", [scored([0] * 15 + [1] * 5 + [1] * 60)], [typos(20)])
     assert found.worse
     assert found.p is not None
     assert found.p < 0.001
@@ -90,21 +92,21 @@ def test_a_slice_that_is_surely_worse_is_said_with_both_rates():
 
 
 def test_of_too_few_cases_nothing_is_claimed():
-    (found,) = slice_rates("tuned", scored([0] * 5 + [1] * 60), [FEW])
+    (found,) = slice_rates("tuned", [scored([0] * 5 + [1] * 60)], [FEW])
     assert (found.p, found.worse, sentence(found, "en")) == (None, False, "")
     assert found.passed.n == 5
 
 
 def test_a_better_slice_is_not_called_worse():
-    (found,) = slice_rates("tuned", scored([1] * 20 + [0] * 60), [typos(20)])
+    (found,) = slice_rates("tuned", [scored([1] * 20 + [0] * 60)], [typos(20)])
     assert not found.worse
 
 
 def test_looking_at_many_slices_makes_each_claim_harder():
     scores = scored([0] * 4 + [1] * 4 + [1] * 29 + [0] * 3)
-    alone = slice_rates("tuned", scores, [typos(8)])[0]
+    alone = slice_rates("tuned", [scores], [typos(8)])[0]
     others = [Slice("tag", f"t{n}", frozenset(f"c{at}" for at in range(n + 8, n + 20))) for n in range(12)]
-    among = slice_rates("tuned", scores, [typos(8), *others])[0]
+    among = slice_rates("tuned", [scores], [typos(8), *others])[0]
     assert alone.worse
     assert among.p is not None
     assert alone.p is not None
@@ -115,16 +117,59 @@ def test_looking_at_many_slices_makes_each_claim_harder():
 def test_cases_of_one_template_do_not_count_as_many():
     scores = scored([0] * 12 + [1] * 60)
     groups = {f"c{n}": "t1" if n < 6 else "t2" for n in range(12)} | {f"c{n}": f"g{n % 5}" for n in range(12, 72)}
-    assert slice_rates("tuned", scores, [typos(12)])[0].worse
-    grouped = slice_rates("tuned", scores, [typos(12)], groups)[0]
+    assert slice_rates("tuned", [scores], [typos(12)])[0].worse
+    grouped = slice_rates("tuned", [scores], [typos(12)], groups)[0]
     assert grouped.p is not None
     assert grouped.p > 0.05
     assert not grouped.worse
 
 
 def test_leaked_cases_count_in_no_slice():
-    (found,) = slice_rates("tuned", scored([0] * 8 + [1] * 20), [typos(8)], leaked={"c0", "c1", "c2"})
+    (found,) = slice_rates("tuned", [scored([0] * 8 + [1] * 20)], [typos(8)], leaked={"c0", "c1", "c2"})
     assert (found.passed.n, found.p) == (5, None)
+
+
+def test_all_answers_to_a_case_count_and_the_case_once():
+    first, second, third = scored([1] * 80), scored([0] * 20 + [1] * 60), scored([0] * 20 + [1] * 60)
+    assert not slice_rates("tuned", [first], [typos(20)])[0].worse
+    (found,) = slice_rates("tuned", [first, second, third], [typos(20)])
+    assert (found.passed.value, found.passed.n, found.field_accuracy.value) == (pytest.approx(1 / 3), 20, 1 / 3)
+    assert found.rest is not None
+    assert (found.rest.n, found.repeats, found.worse) == (60, 3, True)
+    assert sentence(found, "en") == (
+        'tuned is surely worse on questions tagged "typos": 33.3 % (17-55) of the answers to these 20 cases pass, '
+        "100.0 % (94-100) of the answers to the others."
+    )
+    assert sentence(found, "zh") == (
+        "tuned 在带标签“typos”的问题上确实更差：这 20 个用例的回答通过 33.3 % (17-55)，"
+        "其余用例的回答通过 100.0 % (94-100)。"
+    )
+
+
+def test_asking_more_often_makes_no_more_evidence():
+    once = scored([0] * 4 + [1] * 2 + [1] * 12)
+    (alone,), (often,) = (slice_rates("tuned", [once] * times, [typos(6)]) for times in (1, 9))
+    assert (alone.p, alone.worse) == (often.p, often.worse)
+
+
+def test_an_answer_that_could_not_be_judged_takes_no_part_in_its_case():
+    first, *others = scored([0] * 20)
+    broken = [replace(first, unjudged=Words("no schema", "没有模式")), *others]
+    (found,) = slice_rates("tuned", [broken, scored([1] * 20)], [typos(10)])
+    assert found.passed.value == pytest.approx((1 + 9 * 0.5) / 10)
+
+
+@pytest.mark.parametrize("groups", [{}, {f"c{n}": f"g{n // 3}" for n in range(60)}], ids=["cases", "templates"])
+def test_claims_of_chance_are_rare_with_repeated_answers(groups):
+    """200 suites of 60 cases in 4 slices, asked 3 times, with no slice any worse: at most 5 % may claim one."""
+    drawn = random.Random(2)
+    parts = [Slice("tag", f"t{n}", frozenset(f"c{at}" for at in range(n * 15, n * 15 + 15))) for n in range(4)]
+    wrong = 0
+    for _ in range(200):
+        ease = {n: drawn.random() for n in range(60)}
+        rounds = [scored([drawn.random() < ease[n // 3 if groups else n] for n in range(60)]) for _ in range(3)]
+        wrong += any(one.worse for one in slice_rates("tuned", rounds, parts, groups))
+    assert wrong <= 0.05 * 200
 
 
 def test_claims_of_chance_are_rare():
@@ -134,7 +179,7 @@ def test_claims_of_chance_are_rare():
     wrong = 0
     for _ in range(400):
         scores = scored([random.random() < 0.7 for _ in range(120)])
-        wrong += any(one.worse for one in slice_rates("tuned", scores, parts))
+        wrong += any(one.worse for one in slice_rates("tuned", [scores], parts))
     assert wrong <= 0.05 * 400
 
 

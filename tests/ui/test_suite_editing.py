@@ -214,6 +214,25 @@ def test_rules_are_proposed_from_the_expected_answers_and_taken_back(desk: Desk)
     assert desk.rules() == SUITE["fields"]
 
 
+def test_what_must_not_be_lost_is_chosen_measure_by_measure(desk: Desk) -> None:
+    put(desk, "loss", "sure", key="usable")
+    put(desk, "loss", "sure", key="passed")
+    assert desk.now.head["not_worse"] == ["usable", "passed"], "as short as it can be written"
+    put(desk, "loss", "margin", key="usable")
+    assert desk.now.head["not_worse"] == {"usable": 0.02, "passed": None}
+    put(desk, "loss_most", "1.5 %", key="usable")
+    put(desk, "loss_most", "much", key="usable")
+    assert "loss_most usable" in desk.typed
+    assert desk.now.head["not_worse"] == {"usable": 0.015, "passed": None}
+    assert not desk.editing.examined.faults
+    shown = suite_rules_view.settings(desk, EN)
+    assert 'value="much"' in shown
+    assert shown.count('data-set="loss"') == 6
+    put(desk, "loss", "free", key="usable")
+    put(desk, "loss", "free", key="passed")
+    assert "not_worse" not in desk.now.head
+
+
 def test_settings_and_thresholds_are_set_and_emptied(desk: Desk) -> None:
     put(desk, "generation", "64", key="max_new_tokens")
     put(desk, "thresholds", "92.5 %", key="usable")

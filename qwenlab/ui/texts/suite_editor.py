@@ -161,6 +161,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Per cent that must be reached; empty: not asked.",
         "必须达到的百分比；留空则不要求。",
     ),
+    "settings_losses": ("Not worse than the first contestant", "不能比第一个测试对象差"),
+    "settings_losses_about": (
+        "The last contestant of a test is held against the first, on the same cases. With a number, a larger loss "
+        "must be ruled out.",
+        "在相同用例上，用测试中最后一个对象与第一个对象比较。写了数字时，必须能排除更大的差距。",
+    ),
+    "settings_loss_free": ("not asked", "不要求"),
+    "settings_loss_sure": ("must not be surely worse", "不能确实更差"),
+    "settings_loss_margin": ("may lose at most (points)", "最多可差（百分点）"),
+    "settings_loss_most": ("largest loss allowed, in points", "允许的最大差距（百分点）"),
     "settings_not_percent": ("Write a number from 0 to 100.", "请写 0 到 100 之间的数字。"),
     "settings_schema": ("JSON Schema that answers must satisfy", "回答必须符合的 JSON Schema"),
     "settings_schema_object": (

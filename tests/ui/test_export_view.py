@@ -229,6 +229,17 @@ def test_newer_export_takes_the_place_of_one_that_failed(workspace: Workspace, r
     assert "prove it (step 3)" in export_view.handover(found, EN)
 
 
+def test_the_same_export_under_both_names_counts_with_its_newer_proof(workspace: Workspace, run: Job) -> None:
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    proven(workspace, "run-1-int4", True, kind="gguf", bits=4)
+    failed = proven(workspace, "run-1-int4-failed-check", False, kind="gguf", bits=4)
+    for path in workspace.exports.glob("run-1-int4*/qwenlab-export.json"):  # as a killed proof leaves them
+        os.utime(path, (1_000_000_000,) * 2)
+    found = climbed(workspace, run)
+    assert found.small is not None
+    assert found.small.folder == failed
+
+
 def test_what_does_not_fit_a_failure_is_not_run(workspace: Workspace, run: Job) -> None:
     an_export(workspace, "run-1-merged", -100, kind="merged")
     proven(workspace, "run-1-int4", True, kind="gguf", bits=4)

@@ -210,9 +210,14 @@ def _check_part(ladder: Ladder, t: Translator) -> Html:
     if not made or max(made) > started(job):
         return NOTHING  # what was checked has been made anew
     found, name = last_json(job), Path(verb_of(job)[1][0]).name
+    scores = found.get("scorecard") or {}
     if found.get("ok"):
-        return notice("ok", t("export_verified", name=name))
-    wrong = ", ".join(str(one) for one in found.get("wrong", []))
+        asked = t("export_asked_again", same=scores["same"], asked=scores["asked"]) if scores.get("asked") else ""
+        return notice("ok", t("export_verified", name=name), asked)
+    if not found.get("wrong"):
+        words = "export_answers_worse" if scores.get("matches") else "export_scores_wrong"
+        return notice("bad", t(words, name=name), t("export_scores_do"))
+    wrong = ", ".join(str(one) for one in found["wrong"])
     return notice("bad", t("export_damaged", name=name, wrong=wrong), t("export_damaged_do"))
 
 

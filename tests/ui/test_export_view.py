@@ -166,7 +166,13 @@ def test_exports_are_listed_newest_first_and_escaped(workspace: Workspace) -> No
 
 @pytest.mark.parametrize(
     ("printed", "words"),
-    [('{"ok": true, "wrong": []}', "loads and answers"), ('{"ok": false, "wrong": ["model.gguf"]}', "model.gguf")],
+    [
+        ('{"ok": true, "wrong": []}', "loads and answers"),
+        ('{"ok": true, "wrong": [], "scorecard": {"matches": true, "asked": 8, "same": 7}}', "Asked 8 of its test cases"),
+        ('{"ok": false, "wrong": ["model.gguf"]}', "model.gguf"),
+        ('{"ok": false, "wrong": [], "scorecard": {"matches": true, "code": "worse"}}', "answers worse here"),
+        ('{"ok": false, "wrong": [], "scorecard": {"matches": false}}', "does not say what its answers are worth"),
+    ],
 )
 def test_check_of_the_files_says_what_it_found(workspace: Workspace, run: Job, printed: str, words: str) -> None:
     small = an_export(workspace, "run-1-merged", -10, kind="merged")

@@ -69,6 +69,19 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{name}: every file is as it was made, and it loads and answers.",
         "{name}：所有文件完好，可以载入并作答。",
     ),
+    "export_asked_again": (
+        "Asked {asked} of its test cases again: {same} answers are the same to the letter.",
+        "重新提问了 {asked} 个测试用例：{same} 个回答一字不差。",
+    ),
+    "export_answers_worse": (
+        "{name} answers worse here than when it was proven.",
+        "{name} 在这里的回答比验证时差。",
+    ),
+    "export_scores_wrong": (
+        "The scorecard of {name} does not say what its answers are worth.",
+        "{name} 的成绩单与它的回答不符。",
+    ),
+    "export_scores_do": ("Prove it again before you hand it over.", "交付之前请重新验证。"),
     "export_damaged": ("{name} is damaged: {wrong}.", "{name} 已损坏：{wrong}。"),
     "export_damaged_do": ("Make it again.", "请重新生成。"),
     "export_not_yet": ("not done yet", "尚未进行"),

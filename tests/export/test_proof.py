@@ -122,6 +122,7 @@ def test_damaged_quantization_fails_the_gate(
     assert code == 1
     assert found["path"].endswith("bad-failed-check")
     assert found["closeness"]["kl"] > 1
+    assert [gate["kind"] for gate in found["gates"] if not gate["passed"]][-1] == "not_less_likely"
     assert not (home.exports / "bad").exists()
     assert package.check_sums(Path(found["path"])) == []
 

@@ -196,6 +196,21 @@ def proven(workspace: Workspace, name: str, right: bool, **about: Any) -> Path:
     return folder
 
 
+def test_what_to_do_next_follows_the_steps(workspace: Workspace, run: Job) -> None:
+    def says(words: str) -> bool:
+        return words in export_view.handover(climbed(workspace, run), EN)
+
+    assert says("Next: press Merge")
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    assert says("Next: quantize (step 2)")
+    job = a_job(workspace, "export-1", "quantize", "x", "-o", str(workspace.exports / "run-1-int4"))
+    job._write_pid(os.getpid())
+    assert says("Wait for the step that runs")
+    job.finish("finished")
+    an_export(workspace, "run-1-int4", -50, kind="gguf", bits=4)
+    assert says("Next: prove it (step 3)")
+
+
 def test_passed_proof_says_so_and_what_to_hand_over(workspace: Workspace, run: Job) -> None:
     an_export(workspace, "run-1-merged", -100, kind="merged")
     small = proven(workspace, "run-1-int4", True, kind="gguf", format="GGUF Q4_K_M", bits=4)
@@ -207,6 +222,7 @@ def test_passed_proof_says_so_and_what_to_hand_over(workspace: Workspace, run: J
     assert "2 MB" in html
     html = export_view.handover(found, EN)
     assert "Give your IT this folder" in html
+    assert "passed: 100.0 % of its answers (merged: 100.0 %)" in html
     assert f"/download/export/{small.name}.zip" in html
     assert "通过检查" in export_view.prove_step(found, ZH)
 

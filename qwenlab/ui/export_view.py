@@ -215,6 +215,8 @@ def _check_part(ladder: Ladder, t: Translator) -> Html:
     if found.get("ok"):
         asked = t("export_asked_again", same=scores["same"], asked=scores["asked"]) if scores.get("asked") else ""
         return notice("ok", t("export_verified", name=name), asked)
+    if not found.get("wrong") and found.get("passed") is False and scores.get("matches", True):
+        return notice("bad", t("export_whole_but_failed", name=name), t("export_next_mend"))
     if not found.get("wrong"):
         words = "export_answers_worse" if scores.get("matches") else "export_scores_wrong"
         return notice("bad", t(words, name=name), t("export_scores_do"))

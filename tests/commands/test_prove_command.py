@@ -159,6 +159,14 @@ def test_scorecard_that_claims_more_than_its_answers_is_found(workspace: Workspa
     assert not checked["matches"]
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", '{"rows": 3}', '{"rows": ["x"]}'])
+def test_scorecard_that_is_none_is_refused_in_a_sentence(workspace: Workspace, text: str) -> None:
+    folder = an_export(workspace, "small")
+    (folder / "scorecard.json").write_text(text)
+    with pytest.raises(QwenlabError, match="is no scorecard"):
+        verify.check_scorecard(folder, 0, workspace, Console())
+
+
 def test_export_whose_origin_is_gone_says_what_to_name(workspace: Workspace) -> None:
     folder = an_export(workspace, "small")
     about = {"kind": "gguf", "bits": 4, "made_from": "old-merged", "made_from_weights": "1"}

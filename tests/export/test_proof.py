@@ -125,6 +125,8 @@ def test_damaged_quantization_fails_the_gate(
     assert [gate["kind"] for gate in found["gates"] if not gate["passed"]][-1] == "not_less_likely"
     assert not (home.exports / "bad").exists()
     assert package.check_sums(Path(found["path"])) == []
+    assert main(["--workspace", str(home.root), "verify", found["path"], "--cases", "0"]) == 1
+    assert "FAILED its check" in capsys.readouterr().out
 
 
 def a_quantizing_job(home: Workspace, merged: Path, target: Path) -> Job:

@@ -171,6 +171,7 @@ def test_exports_are_listed_newest_first_and_escaped(workspace: Workspace) -> No
         ('{"ok": true, "wrong": [], "scorecard": {"matches": true, "asked": 8, "same": 7}}', "Asked 8 of its"),
         ('{"ok": false, "wrong": ["model.gguf"]}', "model.gguf"),
         ('{"ok": false, "wrong": [], "scorecard": {"matches": true, "code": "worse"}}', "answers worse here"),
+        ('{"ok": false, "wrong": [], "passed": false, "scorecard": {"matches": true}}', "but it failed its check"),
         ('{"ok": false, "wrong": [], "scorecard": {"matches": false}}', "does not say what its answers are worth"),
     ],
 )

@@ -73,6 +73,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Asked {asked} of its test cases again: {same} answers are the same to the letter.",
         "重新提问了 {asked} 个测试用例：{same} 个回答一字不差。",
     ),
+    "export_whole_but_failed": (
+        "{name}: every file is as it was made, but it failed its check.",
+        "{name}：所有文件完好，但没有通过检查。",
+    ),
     "export_answers_worse": (
         "{name} answers worse here than when it was proven.",
         "{name} 在这里的回答比验证时差。",

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qwenlab.evals import case_words, gates, step_gate
+from qwenlab.evals import case_words, gates, likelihood_gate, step_gate
 from qwenlab.evals.gates import NoLoss
+from qwenlab.evals.likelihood_gate import NotLessLikely
 from qwenlab.evals.report import Row
 from qwenlab.evals.result import Result
 from qwenlab.evals.words import Language, measure_name
@@ -33,12 +34,16 @@ def scorecard(
         {"passed", "sentence", "details", "rows", "failures", "fixed", "broken", "closeness", ...}.
     """
     judged = step_gate.judge_step(result, before, after)
+    near = NotLessLikely.of(before, after, closeness["rises"]) if closeness else None
+    every: list[NoLoss | NotLessLikely] = [*judged, near] if near else [*judged]
     left, right = ({one.case_id: one for one in result.contestant(name).scores} for name in (before, after))
     counted = [case for case in left if case not in result.leaked]
     failed = [case for case in counted if not right[case].passed]
     details: dict[Language, list[str]] = {language: [] for language in LANGUAGES}
     for language in LANGUAGES:
         details[language] += [gates.sentence(gate, language) for gate in judged]
+        if near:
+            details[language].append(likelihood_gate.sentence(near, language))
         if closeness:
             details[language].append(_closeness_sentence(closeness, language))
         if len(failed) > MOST_FAILURES:
@@ -51,10 +56,10 @@ def scorecard(
         "before": before,
         "after": after,
         "cases": len(counted),
-        "passed": all(gate.passed for gate in judged),
-        "sentence": {language: _sentence(judged, language) for language in LANGUAGES},
+        "passed": all(gate.passed for gate in every),
+        "sentence": {language: _sentence(judged, near, language) for language in LANGUAGES},
         "details": details,
-        "gates": [gate.to_json() for gate in judged],
+        "gates": [gate.to_json() for gate in every],
         "rows": [_row(one.row(sizes[one.name])) for one in result.contestants if one.complete and one.name in sizes],
         "fixed": [case for case in counted if right[case].passed and not left[case].passed],
         "broken": [case for case in counted if left[case].passed and not right[case].passed],
@@ -82,31 +87,51 @@ def _failure(result: Result, name: str, case: str) -> dict[str, str]:
     return {"case": case, **words}
 
 
-def _sentence(judged: Sequence[NoLoss], language: Language) -> str:
+def _sentence(judged: Sequence[NoLoss], near: NotLessLikely | None, language: Language) -> str:
     """The one sentence that a person needs."""
-    first = judged[0].verdict
-    missed = [gate for gate in judged if not gate.passed]
-    if missed:
-        worst = missed[0].verdict
-        measure = measure_name(worst.measure, language)
-        if language == "zh":
-            return (
-                f"{first.name} 未通过检查，请勿部署：可以确定它比 {first.base} 差"
-                f"（{measure}：{worst.n} 个用例中变差 {worst.broken} 个，变好 {worst.fixed} 个）。"
-            )
+    first, last, english = judged[0].verdict, judged[-1].verdict, language == "en"
+    reason = _reason(judged, near, language)
+    if reason and english:
+        return f"{first.name} failed its check, do not deploy it: {reason}."
+    if reason:
+        return f"{first.name} 未通过检查，请勿部署：{reason}。"
+    measure = measure_name(last.measure, language)
+    if english:
         return (
-            f"{first.name} failed its check, do not deploy it: it is worse than {first.base} beyond doubt "
-            f"({measure}: {worst.broken} worse, {worst.fixed} better of {worst.n} cases)."
-        )
-    last = judged[-1].verdict
-    if language == "zh":
-        return (
-            f"{first.name} 通过检查：{first.n} 个用例上看不出它比 {first.base} 差"
-            f"（{measure_name(last.measure, language)}：变差 {last.broken} 个，变好 {last.fixed} 个）。"
+            f"{first.name} passed its check: on {first.n} cases no loss against {first.base} can be seen "
+            f"({measure}: {last.broken} worse, {last.fixed} better)."
         )
     return (
-        f"{first.name} passed its check: on {first.n} cases no loss against {first.base} can be seen "
-        f"({measure_name(last.measure, language)}: {last.broken} worse, {last.fixed} better)."
+        f"{first.name} 通过检查：{first.n} 个用例上看不出它比 {first.base} 差"
+        f"（{measure}：变差 {last.broken} 个，变好 {last.fixed} 个）。"
+    )
+
+
+def _reason(judged: Sequence[NoLoss], near: NotLessLikely | None, language: Language) -> str:
+    """Why the check failed; "" when it did not."""
+    missed = next((gate.verdict for gate in judged if not gate.passed), None)
+    if missed:
+        measure = measure_name(missed.measure, language)
+        if language == "zh":
+            return (
+                f"可以确定它比 {missed.base} 差"
+                f"（{measure}：{missed.n} 个用例中变差 {missed.broken} 个，变好 {missed.fixed} 个）"
+            )
+        return (
+            f"it is worse than {missed.base} beyond doubt "
+            f"({measure}: {missed.broken} worse, {missed.fixed} better of {missed.n} cases)"
+        )
+    if near is None or near.passed:
+        return ""
+    lost, allowed = f"{-100 * likelihood_gate.change(near.rise):.0f} %", f"{100 * likelihood_gate.ALLOWED:.0f} %"
+    if language == "zh":
+        return (
+            f"在 {near.n} 段未参与训练的对话上，正确答案的每个 token 的可能性比 {near.base} 平均少 {lost}，"
+            f"可以确定超过允许的 {allowed}"
+        )
+    return (
+        f"on {near.n} held-out conversations each token of the right answers is {lost} less likely than with "
+        f"{near.base}, beyond doubt more than the {allowed} that are allowed"
     )
 
 

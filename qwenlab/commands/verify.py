@@ -13,6 +13,7 @@ from qwenlab.commands.console import BELOW, DONE, Console
 from qwenlab.commands.prove import PROOF
 from qwenlab.commands.scorecard import MEASURES
 from qwenlab.commands.stopping import stoppable
+from qwenlab.errors import QwenlabError
 from qwenlab.evals import runner
 from qwenlab.evals.answers import AnswerLog, score_answers
 from qwenlab.evals.compare import compare_passes
@@ -38,7 +39,7 @@ def add_verbs(verbs: Any) -> None:
 
 
 def verify(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:
-    """Check everything that can be checked with the folder alone; exit 1 when something is wrong."""
+    """Check all that can be checked with the folder alone; exit 1 when something is wrong or the proof failed."""
     folder = chosen.folder.absolute()
     manifest = package.read_manifest(folder)
     wrong = [*package.require(folder, manifest["kind"]), *package.check_sums(folder)]
@@ -56,10 +57,32 @@ def verify(chosen: argparse.Namespace, workspace: Workspace, console: Console) -
     with stoppable(console.job):
         loaded = package.prove_loading(folder)
         checked = check_scorecard(folder, chosen.cases, workspace, console)
-    ok = checked is None or (checked["matches"] and checked["code"] != "worse")
+    passed = (read_scorecard(folder) or {}).get("passed")
+    ok = passed is not False and (checked is None or (checked["matches"] and checked["code"] != "worse"))
     lines = [f"{chosen.folder} is whole and answers: {loaded['answer']!r}", _words(checked)]
-    console.result({**value, **loaded, "ok": ok, "scorecard": checked}, "\n".join(lines))
+    if passed is False:
+        lines.append("It FAILED its check when it was proven: do not deploy it. README.md says why.")
+    console.result({**value, **loaded, "ok": ok, "passed": passed, "scorecard": checked}, "\n".join(lines))
     return DONE if ok else BELOW
+
+
+def read_scorecard(folder: Path) -> dict[str, Any] | None:
+    """What the proof wrote; None where there was none.
+
+    Raises:
+        QwenlabError: when it is something else.
+    """
+    if not (folder / card.SCORECARD).exists():
+        return None
+    found = files.read_json(folder / card.SCORECARD)
+    rows = found.get("rows") if isinstance(found, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise QwenlabError(
+            f"{folder / card.SCORECARD} is no scorecard.",
+            "Copy the export again, or prove it again.",
+            zh=(f"{folder / card.SCORECARD} 不是成绩单。", "请重新复制导出，或重新验证。"),
+        )
+    return dict(found)
 
 
 def check_scorecard(folder: Path, cases: int, workspace: Workspace, console: Console) -> dict[str, Any] | None:
@@ -70,16 +93,15 @@ def check_scorecard(folder: Path, cases: int, workspace: Workspace, console: Con
         to the letter, "code": the paired verdict of the new answers against the kept ones}; None where the export has
         no scorecard, or was made without the cases.
     """
-    home = folder / PROOF
-    if not (folder / card.SCORECARD).exists() or not (home / SUITE).exists():
+    home, scores = folder / PROOF, read_scorecard(folder)
+    if scores is None or not (home / SUITE).exists():
         return None
-    scores = files.read_json(folder / card.SCORECARD)
     suite = suite_from(files.read_json(home / SUITE), str(home / SUITE))
     leaked = files.read_json(home / "leaked.json")
     kept = AnswerLog(home / ANSWERS).latest()
     before = score_answers(suite, kept.values())
     rates = summarize(before, leaked).rates
-    row: Mapping[str, Any] = next((one for one in scores["rows"] if one["name"] == scores["after"]), {})
+    row: Mapping[str, Any] = next((one for one in scores["rows"] if one.get("name") == scores.get("after")), {})
     matches = all(
         (found := rates.get(name)) is not None and abs(found.value - row[name]) < NEAR
         for name in MEASURES

@@ -39,20 +39,26 @@ COLUMNS = {
     "tokens_per_s": "tokens/s",
     "bytes": "size",
 }
+FOLDER = (
+    "vllm serve . --port 8080",
+    "python -m sglang.launch_server --model-path . --port 8080",
+    "qwenlab serve .",
+)
 SERVING = {
     "adapter": (
         "vllm serve BASE --enable-lora --lora-modules mine=.",
         "llama-server -m BASE.gguf --lora adapter.gguf --jinja",
     ),
-    "merged": ("vllm serve .", "python -m sglang.launch_server --model-path .", "qwenlab serve ."),
-    "gptq": ("vllm serve .", "python -m sglang.launch_server --model-path .", "qwenlab serve ."),
+    "merged": FOLDER,
+    "gptq": FOLDER,
     "gguf": (
         "llama-server -m model.gguf --jinja",
         "ollama create my-model -f Modelfile && ollama run my-model",
         "qwenlab serve .",
     ),
 }
-"""Commands that serve an export, run inside its folder."""
+"""Commands that serve an export, run inside its folder; all but Ollama's on the port that the client asks."""
+OLLAMA = "http://127.0.0.1:11434/v1"
 ADAPTER = (
     "It needs its base model; by llama.cpp an F16 or Q8_0 file of it, or one of its makers (not a Q4_K_M or Q5_K_M "
     "made by Qwenlab, whose channels are in another order).",
@@ -104,6 +110,8 @@ def write_card(folder: Path, about: Mapping[str, Any]) -> None:
             "",
             f"Then / 然后: `python {CLIENT}` asks one test case and checks the answer / 提问一个测试用例并检查回答。",
         ]
+        if about["kind"] == "gguf":
+            lines += ["", f"With Ollama / 使用 Ollama: `python {CLIENT} {OLLAMA} my-model`"]
     lines += ["", "Check a copy / 检查副本: `sha256sum -c SHA256SUMS`, or `qwenlab verify .`", ""]
     files.write_text(folder / CARD, "\n".join(lines))
 
@@ -149,15 +157,15 @@ def _cell(key: str, value: Any) -> str:
 
 
 CLIENT_TEXT = '''\
-"""Sends one test case to the server and checks the answer: python client.py [http://127.0.0.1:8080/v1]"""
+"""Sends one test case to the server and checks the answer: python client.py [http://127.0.0.1:8080/v1 [MODEL]]"""
 import json, pathlib, sys, urllib.request
 
 here = pathlib.Path(__file__).resolve().parent
 case = json.loads((here / "case.json").read_text(encoding="utf-8"))
 base = sys.argv[1].rstrip("/") if len(sys.argv) > 1 else "http://127.0.0.1:8080/v1"
 with urllib.request.urlopen(base + "/models") as reply:
-    model = next((one["id"] for one in json.load(reply)["data"]), here.name)
-body = json.dumps({"model": model, **case["request"]}).encode()
+    names = [*sys.argv[2:], *(one["id"] for one in json.load(reply)["data"]), here.name]
+body = json.dumps({"model": names[0], **case["request"]}).encode()
 asked = urllib.request.Request(base + "/chat/completions", body, {"Content-Type": "application/json"})
 with urllib.request.urlopen(asked) as reply:
     answer = json.load(reply)["choices"][0]["message"]["content"]

@@ -103,7 +103,7 @@ def revise(folder: Path, change: Callable[[Path], None], name: str | None = None
         change(staging)
         _seal(staging)
     if target != folder:
-        shutil.rmtree(folder)
+        place.discard(folder)
     return target
 
 

@@ -74,6 +74,15 @@ def _recover(target: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def discard(folder: Path) -> None:
+    """Take an export away: whole or not at all, whenever the process is killed."""
+    with _alone(folder):
+        _recover(folder)
+        gone = hidden(folder, PART)
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _alone(target: Path) -> Iterator[None]:
     lock = hidden(target, LOCK)

@@ -56,21 +56,24 @@ class Seen:
     came: float
 
 
-def compare(reference: Sequence[Seen], other: Sequence[Seen]) -> dict[str, Any]:
-    """Means over all positions, in nats.
+def compare(reference: Sequence[Sequence[Seen]], other: Sequence[Sequence[Seen]]) -> dict[str, Any]:
+    """Means over all positions of all rows, in nats.
 
     Returns:
         {"kl": Kullback-Leibler divergence of `other` from `reference`, "nll", "nll_reference": negative log-likelihood
-        of what came, "same_next_token": positions where both like the same token best, "tokens": positions}.
+        of what came, "rises": of each row, by how much it rose, "same_next_token": positions where both like the same
+        token best, "tokens": positions, "rows"}.
     """
-    found = [divergence(left, right) for left, right in zip(reference, other, strict=True)]
-    same = sum(int(left.ids[0] == right.ids[0]) for left, right in zip(reference, other, strict=True))
+    rows = [list(zip(*row, strict=True)) for row in zip(reference, other, strict=True)]
+    pairs = [pair for row in rows for pair in row]
     return {
-        "kl": float(np.mean(found)),
-        "nll": -float(np.mean([one.came for one in other])),
-        "nll_reference": -float(np.mean([one.came for one in reference])),
-        "same_next_token": same,
-        "tokens": len(found),
+        "kl": float(np.mean([divergence(left, right) for left, right in pairs])),
+        "nll": -float(np.mean([right.came for _, right in pairs])),
+        "nll_reference": -float(np.mean([left.came for left, _ in pairs])),
+        "rises": [round(float(np.mean([left.came - right.came for left, right in row])), 5) for row in rows],
+        "same_next_token": sum(int(left.ids[0] == right.ids[0]) for left, right in pairs),
+        "tokens": len(pairs),
+        "rows": len(rows),
     }
 
 
@@ -83,12 +86,12 @@ def divergence(left: Seen, right: Seen) -> float:
     return max(0.0, named + p_rest * float(np.log(p_rest / q_rest)))
 
 
-def see(folder: Path, rows: Sequence[Row], plain_token: int, progress: Progress) -> list[Seen]:
-    """What a model folder or an export thinks of the rows, position by position."""
-    found: list[Seen] = []
+def see(folder: Path, rows: Sequence[Row], plain_token: int, progress: Progress) -> list[list[Seen]]:
+    """What a model folder or an export thinks of each row, position by position."""
+    found: list[list[Seen]] = []
     ask = _gguf(folder / "model.gguf", rows, plain_token) if (folder / "model.gguf").exists() else _torch(folder, rows)
     for number, part in enumerate(ask, 1):
-        found += part
+        found.append(part)
         progress(number / len(rows))
     return found
 
@@ -104,7 +107,7 @@ def _torch(folder: Path, rows: Sequence[Row]) -> Iterator[list[Seen]]:
         before = torch.tensor(row.at, device=loaded.model.device) - 1
         with torch.inference_mode():
             logits = loaded.model(input_ids=ids, logits_to_keep=before, use_cache=False).logits[0].float()
-            logs = torch.log_softmax(logits, -1)
+            logs = torch.log_softmax(logits.nan_to_num(), -1)  # what is no number says nothing: all alike
             came = logs.gather(1, ids[0, row.at][:, None])[:, 0].tolist()
             best = logs.topk(min(TOP, logs.shape[1]), -1)
         yield [
@@ -133,7 +136,7 @@ def _gguf(path: Path, rows: Sequence[Row], plain_token: int) -> Iterator[list[Se
 
 
 def main() -> int:
-    """Print {"progress"} now and then, and {"kl", "nll", "nll_reference", "same_next_token", "tokens", "rows"} last."""
+    """Print {"progress"} now and then, and what `compare` finds last."""
     reference, export, path = map(Path, sys.argv[1:4])
 
     def tell(begin: float) -> Progress:
@@ -148,7 +151,7 @@ def main() -> int:
     except QwenlabError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    _say({**found, "rows": len(rows)})
+    _say(found)
     return 0
 
 

@@ -54,8 +54,8 @@ def build(lab: Lab, t: Translator) -> gr.Dropdown:
         with gr.Row():
             with gr.Column(**WIDE):
                 second = gr.HTML(**LIVE)
-            with gr.Column(**NARROW):
                 form = gr.Radio(label=t("export_format"), choices=forms, value=next(iter(FORMS)))
+            with gr.Column(**NARROW):
                 quantize = gr.Button(t("export_quantize_do"), variant="primary", size="sm")
         with gr.Row():
             with gr.Column(**WIDE):

@@ -166,6 +166,7 @@ def proof_part(made: Export, t: Translator) -> Html:
     if not made.passed:
         body += _mending(made, t)
     body += f'<p class="quiet">{escape(words)}</p>{scoreboard(proof.get("rows") or [], t)}'
+    body += f'<p class="quiet">{escape(t("export_who"))}</p>'
     lines = "".join(f"<li>{escape(line)}</li>" for line in details.get(t.language) or [])
     body += fold(f"proof-{made.folder.name}", t("export_details"), f"<ul>{lines}</ul>")
     return Html(body + goto("tab_test", t("export_open_test")))
@@ -210,9 +211,16 @@ def _check_part(ladder: Ladder, t: Translator) -> Html:
     if not made or max(made) > started(job):
         return NOTHING  # what was checked has been made anew
     found, name = last_json(job), Path(verb_of(job)[1][0]).name
+    scores = found.get("scorecard") or {}
     if found.get("ok"):
-        return notice("ok", t("export_verified", name=name))
-    wrong = ", ".join(str(one) for one in found.get("wrong", []))
+        asked = t("export_asked_again", same=scores["same"], asked=scores["asked"]) if scores.get("asked") else ""
+        return notice("ok", t("export_verified", name=name), asked)
+    if not found.get("wrong") and found.get("passed") is False and scores.get("matches", True):
+        return notice("bad", t("export_whole_but_failed", name=name), t("export_next_mend"))
+    if not found.get("wrong"):
+        words = "export_answers_worse" if scores.get("matches") else "export_scores_wrong"
+        return notice("bad", t(words, name=name), t("export_scores_do"))
+    wrong = ", ".join(str(one) for one in found["wrong"])
     return notice("bad", t("export_damaged", name=name, wrong=wrong), t("export_damaged_do"))
 
 
@@ -235,17 +243,17 @@ def handover(ladder: Ladder, t: Translator) -> Html:
     """What to do next, and at the end the folder, the commands that serve it, and Download."""
     made = ladder.last
     if made is None:
-        return Html(f'<div class="run"><p>{escape(t("export_next_merge"))}</p></div>')
+        return Html(f'<div class="run"><p>{escape(t(_next(ladder)))}</p></div>')
     passed = None if ladder.outdated else made.passed
-    kind, words, next_ = {
-        None: ("none", "export_unproven", "export_next_outdated" if ladder.outdated else "export_next_prove"),
-        True: ("ok", "export_proven", "export_next_ready"),
-        False: ("bad", "export_failed_check", "export_next_mend"),
+    kind, words = {
+        None: ("none", "export_unproven"),
+        True: ("ok", "export_proven"),
+        False: ("bad", "export_failed_check"),
     }[passed]
     head = (
         f'<div class="run"><div class="head"><b>{escape(t("export_ready"))}</b>'
         f"<span>{escape(made.folder.name)}</span><span>{size_words(made.bytes)}</span>{badge(kind, t(words))}</div>"
-        f"<p><b>{escape(t(next_))}</b></p>"
+        f"<p><b>{escape(t(_next(ladder)))}</b>{escape(_how_good(made, t) if passed else '')}</p>"
     )
     if passed is False:
         return Html(head + "</div>")
@@ -253,10 +261,34 @@ def handover(ladder: Ladder, t: Translator) -> Html:
     here = f'qwenlab serve "{made.folder}"'
     link = download(made, t("export_download", size=size_words(made.bytes)))
     return Html(
-        f'{head}<p class="path">{escape(made.folder)}</p><p>{link}</p>'
+        f'{head}<p>{escape(t("export_folder"))} <span class="path">{escape(made.folder)}</span></p><p>{link}</p>'
         f'<p>{escape(t("export_serve"))}</p><pre class="command">{escape(there)}</pre>'
         f'<p>{escape(t("export_serve_here"))}</p><pre class="command">{escape(here)}</pre></div>'
     )
+
+
+def _next(ladder: Ladder) -> str:
+    """The text that says what to do now."""
+    if ladder.working() is not None:
+        return "export_next_wait"
+    if ladder.last is None:
+        return "export_next_merge"
+    if ladder.outdated:
+        return "export_next_outdated"
+    if ladder.last.passed is None:
+        return "export_next_prove" if ladder.small else "export_next_quantize"
+    return "export_next_ready" if ladder.last.passed else "export_next_mend"
+
+
+def _how_good(made: Export, t: Translator) -> str:
+    """The share of its answers that are good, beside that of whom the scoreboard begins with."""
+    rows = (made.proof or {}).get("rows") or []
+    measure = next((name for name in ("passed", "usable") if rows and rows[-1].get(name) is not None), None)
+    if measure is None or rows[0].get(measure) is None:
+        return ""
+    before, after = (f"{100 * row[measure]:.1f} %" for row in (rows[0], rows[-1]))
+    values = {"measure": measure_name(measure, t.language), "first": rows[0].get("name", "")}
+    return " " + t("export_how_good", before=before, after=after, **values)
 
 
 def download(made: Export, words: str) -> Html:

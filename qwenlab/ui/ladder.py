@@ -58,6 +58,12 @@ class Export:
         """Whether it passed its check; None before it is proven."""
         return None if self.proof is None else bool(self.proof.get("passed"))
 
+    @property
+    def proven_at(self) -> float:
+        """When it was proven (epoch seconds); 0 before."""
+        made = (self.proof or {}).get("made")
+        return float(made) if isinstance(made, int | float) else 0.0
+
 
 def read_export(folder: Path) -> Export | None:
     """The export in that folder; None where there is none."""
@@ -76,9 +82,12 @@ def read_export(folder: Path) -> Export | None:
 
 
 def newest_of(folder: Path) -> Export | None:
-    """The export of that name, or the one under the name of a failed check, whichever is newer."""
+    """The export of that name, or the one under the name of a failed check, whichever is newer.
+
+    The same weights under both names are left by a proof that was killed: then the newer one counts.
+    """
     both = (read_export(folder), read_export(folder.with_name(folder.name + package.FAILED)))
-    return max((one for one in both if one), key=lambda one: one.made, default=None)
+    return max((one for one in both if one), key=lambda one: (one.made, one.proven_at), default=None)
 
 
 def exports(workspace: Workspace) -> list[Export]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from qwenlab.commands import prove, verify
 from qwenlab.commands.console import BELOW, DONE, Console
 from qwenlab.errors import QwenlabError
 from qwenlab.evals import runner
+from qwenlab.evals.likelihood_gate import NotLessLikely
 from qwenlab.evals.result import Result
 from qwenlab.evals.step_gate import judge_step
 from qwenlab.evals.suite import Suite, suite_from
@@ -94,6 +96,41 @@ def test_export_that_passes_later_leaves_a_newer_one_alone(workspace: Workspace)
     assert package.read_manifest(newer)["title"] == "newer"
 
 
+def nearness(*rises: float) -> dict[str, Any]:
+    """What comparing next tokens would find, for answers whose tokens became so much less likely (nats)."""
+    counts = {"same_next_token": 90, "tokens": 100, "rows": len(rises)}
+    return {"kl": 0.5, "nll": 0.9, "nll_reference": 0.1, "rises": list(rises), **counts}
+
+
+def test_right_answers_that_became_much_less_likely_fail_the_gate_though_every_case_passes(
+    workspace: Workspace,
+) -> None:
+    folder = an_export(workspace, "small")
+    found = prove.record(workspace, folder, asked(workspace, RIGHT), STEP, nearness(0.3, 0.5, 0.4, 0.6, 0.2, 0.4))
+    assert not found["passed"]
+    assert found["path"].endswith("small-failed-check")
+    assert "33 % less likely than with merged" in found["sentence"]["en"]
+    assert "平均少 33 %" in found["sentence"]["zh"]
+    assert [gate["passed"] for gate in found["gates"]] == [True, True, False]
+    assert any("-33.0 % (-" in line for line in found["details"]["en"])
+    assert len(found["details"]["en"]) == len(found["details"]["zh"]) == 4
+
+
+@pytest.mark.parametrize(
+    "rises",
+    [(0.01, 0.02, 0.01, 0.03, 0.01, 0.02), (-0.5,) * 6, (2.0, 0.0, 0.0, 0.0, 0.0, 0.0), (1.0,) * 5],
+    ids=["a little", "likelier", "one conversation of six", "five conversations"],
+)
+def test_a_small_or_doubtful_fall_in_likelihood_passes(workspace: Workspace, rises: tuple[float, ...]) -> None:
+    folder = an_export(workspace, "small")
+    found = prove.record(workspace, folder, asked(workspace, RIGHT), STEP, nearness(*rises))
+    assert found["passed"], found["details"]["en"]
+
+
+def test_numbers_that_are_none_fail_the_gate() -> None:
+    assert not NotLessLikely.of("merged", "int4", [math.nan] * 8).passed
+
+
 def test_a_few_flips_are_chance(workspace: Workspace) -> None:
     result = asked(workspace, {**RIGHT, "q0": "{}", "q1": "{}"})
     assert all(gate.passed for gate in judge_step(result, "merged", "int4"))
@@ -120,6 +157,14 @@ def test_scorecard_that_claims_more_than_its_answers_is_found(workspace: Workspa
     checked = verify.check_scorecard(folder, 0, workspace, Console())
     assert checked is not None
     assert not checked["matches"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"rows": 3}', '{"rows": ["x"]}'])
+def test_scorecard_that_is_none_is_refused_in_a_sentence(workspace: Workspace, text: str) -> None:
+    folder = an_export(workspace, "small")
+    (folder / "scorecard.json").write_text(text)
+    with pytest.raises(QwenlabError, match="is no scorecard"):
+        verify.check_scorecard(folder, 0, workspace, Console())
 
 
 def test_export_whose_origin_is_gone_says_what_to_name(workspace: Workspace) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +118,45 @@ def test_client_is_short_and_is_python(tmp_path: Path) -> None:
     card.write_client(tmp_path, {"request": {}, "json": True, "expected": {}})
     assert len(card.CLIENT_TEXT.splitlines()) <= 16
     subprocess.run([sys.executable, "-m", "py_compile", tmp_path / card.CLIENT], check=True)
+
+
+class TwoModels(BaseHTTPRequestHandler):
+    """A server that has several models and answers with the name of the one that is asked."""
+
+    def do_GET(self) -> None:
+        self._say({"data": [{"id": "somebody's"}, {"id": "mine"}]})
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._say({"choices": [{"message": {"content": asked["model"]}}]})
+
+    def _say(self, value: object) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_client_asks_the_first_model_or_the_one_that_is_named(tmp_path: Path) -> None:
+    card.write_client(tmp_path, {"request": {"messages": []}, "json": False, "expected": "mine"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), TwoModels) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ask = [sys.executable, str(tmp_path / card.CLIENT), f"http://127.0.0.1:{server.server_port}/v1"]
+        first = subprocess.run(ask, capture_output=True, text=True, check=False)
+        named = subprocess.run([*ask, "mine"], capture_output=True, text=True, check=False)
+        server.shutdown()
+    assert (first.returncode, named.returncode) == (1, 0), first.stderr + named.stderr
+    assert "somebody's" in first.stdout
+
+
+def test_commands_serve_where_the_client_asks(tmp_path: Path) -> None:
+    card.write_client(tmp_path, {"request": {}, "json": True, "expected": {}})
+    card.write_card(tmp_path, {"kind": "gguf"})
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert f"python client.py {card.OLLAMA} my-model" in text
+    assert all("--port 8080" in line for line in card.SERVING["gptq"] if not line.startswith("qwenlab"))
 
 
 def test_card_of_a_model_that_can_think_says_how_to_ask_it_as_it_was_tested(tmp_path: Path) -> None:

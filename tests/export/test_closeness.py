@@ -32,11 +32,13 @@ def test_lumping_the_rest_only_lowers_it() -> None:
 
 
 def test_means_over_all_positions() -> None:
-    left, right = [seen([0.9, 0.1]), seen([0.8, 0.2])], [seen([0.9, 0.1]), seen([0.2, 0.8])]
+    left = [[seen([0.9, 0.1]), seen([0.8, 0.2])], [seen([0.5, 0.5])]]
+    right = [[seen([0.9, 0.1]), seen([0.2, 0.8])], [seen([0.5, 0.5])]]
     found = compare(left, right)
-    assert found["same_next_token"] == 1
-    assert found["tokens"] == 2
-    assert found["nll"] == pytest.approx(-(np.log(0.9) + np.log(0.2)) / 2)
+    assert found["same_next_token"] == 2
+    assert (found["tokens"], found["rows"]) == (3, 2)
+    assert found["nll"] == pytest.approx(-(np.log(0.9) + np.log(0.2) + np.log(0.5)) / 3)
+    assert found["rises"] == pytest.approx([np.log(4) / 2, 0], abs=1e-5), "of each conversation"
     assert found["kl"] > 0.1
 
 

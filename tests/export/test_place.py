@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from qwenlab import files
 from qwenlab.errors import QwenlabError
-from qwenlab.export import package, place
+from qwenlab.export import card, package, place
 
 KILLS = int(os.environ.get("QWENLAB_TEST_KILLS", "8"))
 MAKER = """
@@ -32,6 +33,22 @@ print("ready", flush=True)
 for _ in range(1000):
     package.build(Path(sys.argv[1]), "merged", {"base": sys.argv[2]}, make, lambda folder: {})
     package.revise(Path(sys.argv[1]), lambda folder: None)
+"""
+
+PROVER = """
+import itertools, sys
+from pathlib import Path
+from qwenlab import files
+from qwenlab.export import card, package
+
+def write(passed: bool):
+    found = {"suite": "s", "passed": passed, "sentence": {"en": "e", "zh": "z"}, "rows": [], "failures": []}
+    return lambda folder: files.write_json(folder / card.SCORECARD, {**found, "details": {"en": [], "zh": []}})
+
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+for passed in itertools.cycle((False, True)):
+    folder = package.revise(folder, write(passed), "small" if passed else "small" + package.FAILED)
 """
 
 
@@ -62,6 +79,29 @@ def test_kill_at_any_moment_leaves_a_whole_export(tmp_path: Path, attempt: int) 
     assert package.check_sums(target) == []
     assert package.read_manifest(target)["base"] in ("old", "new")
     assert [path.name for path in target.parent.iterdir()] == ["merged"]
+
+
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_kill_while_a_proof_is_written_leaves_whole_exports_whose_names_say_what_they_are(
+    tmp_path: Path, attempt: int
+) -> None:
+    home = tmp_path / "exports"
+    built(home / "small", "weights")
+    prover = subprocess.Popen([sys.executable, "-c", PROVER, str(home / "small")], stdout=subprocess.PIPE)
+    assert prover.stdout is not None
+    prover.stdout.readline()
+    time.sleep(random.Random(attempt).uniform(0, 0.3))
+    prover.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+    prover.communicate()
+    place.recover(home)
+    left = {path.name: path for path in home.iterdir()}
+    assert left
+    assert left.keys() <= {"small", "small" + package.FAILED}, "nothing hidden stays"
+    for name, folder in left.items():
+        assert package.check_sums(folder) == []
+        assert (folder / "model.safetensors").read_text() == "weights"
+        if (folder / card.SCORECARD).exists():
+            assert files.read_json(folder / card.SCORECARD)["passed"] == (name == "small")
 
 
 def test_kill_between_the_two_renames_leaves_the_old_one(tmp_path: Path) -> None:

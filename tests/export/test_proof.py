@@ -24,6 +24,7 @@ from qwenlab.models.contestant import Generation
 from qwenlab.workspace import Workspace
 
 pytestmark = pytest.mark.model
+KILLS = int(os.environ.get("QWENLAB_TEST_KILLS", "2"))
 
 WORDS = (
     *("banana", "river", "seven", "Paris", "window", "orange", "doctor", "green", "table", "music", "winter", "horse"),
@@ -122,8 +123,11 @@ def test_damaged_quantization_fails_the_gate(
     assert code == 1
     assert found["path"].endswith("bad-failed-check")
     assert found["closeness"]["kl"] > 1
+    assert [gate["kind"] for gate in found["gates"] if not gate["passed"]][-1] == "not_less_likely"
     assert not (home.exports / "bad").exists()
     assert package.check_sums(Path(found["path"])) == []
+    assert main(["--workspace", str(home.root), "verify", found["path"], "--cases", "0"]) == 1
+    assert "FAILED its check" in capsys.readouterr().out
 
 
 def a_quantizing_job(home: Workspace, merged: Path, target: Path) -> Job:
@@ -144,7 +148,7 @@ def test_stopping_keeps_the_old_export_and_takes_seconds(home: Workspace, merged
     assert not list(home.exports.glob(".*"))
 
 
-@pytest.mark.parametrize("attempt", range(2))
+@pytest.mark.parametrize("attempt", range(KILLS))
 def test_killing_leaves_a_whole_export(home: Workspace, merged: Path, good: Path, attempt: int) -> None:
     job = a_quantizing_job(home, merged, good)
     next(event for event in job.follow(poll_seconds=0.02) if event["event"] == "progress")

@@ -166,7 +166,14 @@ def test_exports_are_listed_newest_first_and_escaped(workspace: Workspace) -> No
 
 @pytest.mark.parametrize(
     ("printed", "words"),
-    [('{"ok": true, "wrong": []}', "loads and answers"), ('{"ok": false, "wrong": ["model.gguf"]}', "model.gguf")],
+    [
+        ('{"ok": true, "wrong": []}', "loads and answers"),
+        ('{"ok": true, "wrong": [], "scorecard": {"matches": true, "asked": 8, "same": 7}}', "Asked 8 of its"),
+        ('{"ok": false, "wrong": ["model.gguf"]}', "model.gguf"),
+        ('{"ok": false, "wrong": [], "scorecard": {"matches": true, "code": "worse"}}', "answers worse here"),
+        ('{"ok": false, "wrong": [], "passed": false, "scorecard": {"matches": true}}', "but it failed its check"),
+        ('{"ok": false, "wrong": [], "scorecard": {"matches": false}}', "does not say what its answers are worth"),
+    ],
 )
 def test_check_of_the_files_says_what_it_found(workspace: Workspace, run: Job, printed: str, words: str) -> None:
     small = an_export(workspace, "run-1-merged", -10, kind="merged")
@@ -190,6 +197,21 @@ def proven(workspace: Workspace, name: str, right: bool, **about: Any) -> Path:
     return folder
 
 
+def test_what_to_do_next_follows_the_steps(workspace: Workspace, run: Job) -> None:
+    def says(words: str) -> bool:
+        return words in export_view.handover(climbed(workspace, run), EN)
+
+    assert says("Next: press Merge")
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    assert says("Next: quantize (step 2)")
+    job = a_job(workspace, "export-1", "quantize", "x", "-o", str(workspace.exports / "run-1-int4"))
+    job._write_pid(os.getpid())
+    assert says("Wait for the step that runs")
+    job.finish("finished")
+    an_export(workspace, "run-1-int4", -50, kind="gguf", bits=4)
+    assert says("Next: prove it (step 3)")
+
+
 def test_passed_proof_says_so_and_what_to_hand_over(workspace: Workspace, run: Job) -> None:
     an_export(workspace, "run-1-merged", -100, kind="merged")
     small = proven(workspace, "run-1-int4", True, kind="gguf", format="GGUF Q4_K_M", bits=4)
@@ -201,6 +223,7 @@ def test_passed_proof_says_so_and_what_to_hand_over(workspace: Workspace, run: J
     assert "2 MB" in html
     html = export_view.handover(found, EN)
     assert "Give your IT this folder" in html
+    assert "passed: 100.0 % of its answers (merged: 100.0 %)" in html
     assert f"/download/export/{small.name}.zip" in html
     assert "通过检查" in export_view.prove_step(found, ZH)
 
@@ -227,6 +250,17 @@ def test_newer_export_takes_the_place_of_one_that_failed(workspace: Workspace, r
     assert found.small is not None
     assert found.small.folder.name == "run-1-int4"
     assert "prove it (step 3)" in export_view.handover(found, EN)
+
+
+def test_the_same_export_under_both_names_counts_with_its_newer_proof(workspace: Workspace, run: Job) -> None:
+    an_export(workspace, "run-1-merged", -100, kind="merged")
+    proven(workspace, "run-1-int4", True, kind="gguf", bits=4)
+    failed = proven(workspace, "run-1-int4-failed-check", False, kind="gguf", bits=4)
+    for path in workspace.exports.glob("run-1-int4*/qwenlab-export.json"):  # as a killed proof leaves them
+        os.utime(path, (1_000_000_000,) * 2)
+    found = climbed(workspace, run)
+    assert found.small is not None
+    assert found.small.folder == failed
 
 
 def test_what_does_not_fit_a_failure_is_not_run(workspace: Workspace, run: Job) -> None:

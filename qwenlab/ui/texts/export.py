@@ -69,6 +69,23 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{name}: every file is as it was made, and it loads and answers.",
         "{name}：所有文件完好，可以载入并作答。",
     ),
+    "export_asked_again": (
+        "Asked {asked} of its test cases again: {same} answers are the same to the letter.",
+        "重新提问了 {asked} 个测试用例：{same} 个回答一字不差。",
+    ),
+    "export_whole_but_failed": (
+        "{name}: every file is as it was made, but it failed its check.",
+        "{name}：所有文件完好，但没有通过检查。",
+    ),
+    "export_answers_worse": (
+        "{name} answers worse here than when it was proven.",
+        "{name} 在这里的回答比验证时差。",
+    ),
+    "export_scores_wrong": (
+        "The scorecard of {name} does not say what its answers are worth.",
+        "{name} 的成绩单与它的回答不符。",
+    ),
+    "export_scores_do": ("Prove it again before you hand it over.", "交付之前请重新验证。"),
     "export_damaged": ("{name} is damaged: {wrong}.", "{name} 已损坏：{wrong}。"),
     "export_damaged_do": ("Make it again.", "请重新生成。"),
     "export_not_yet": ("not done yet", "尚未进行"),
@@ -91,7 +108,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_busy": ("Another step is in progress.", "另一个步骤正在进行。"),
     "export_busy_do": ("Wait for it, or stop it.", "请等待或先停止它。"),
     "export_ready": ("To hand over", "交付"),
-    "export_serve": ("Serve it where it is copied to:", "复制到目标机器后，这样运行："),
+    "export_serve": (
+        "Where it is copied to, your IT runs one of these in the folder:",
+        "复制到目标机器后，IT 在该文件夹中运行其中一条：",
+    ),
     "export_serve_here": ("Serve it on this computer (OpenAI-compatible):", "在本机运行（兼容 OpenAI 接口）："),
     "export_all": ("All exports", "全部导出"),
     "export_col_name": ("Name", "名称"),
@@ -131,6 +151,24 @@ TEXTS: dict[str, tuple[str, str]] = {
     "export_next_merge": (
         "Next: press Merge. At the end, the folder for your IT and what to tell them stand here.",
         "下一步：点“合并”。完成后，这里会显示要交给 IT 的文件夹和说明。",
+    ),
+    "export_next_wait": (
+        "Wait for the step that runs above. You may close the page: it goes on.",
+        "请等待上面正在运行的步骤。可以关闭页面，它会继续运行。",
+    ),
+    "export_next_quantize": (
+        "Next: quantize (step 2) for a small, fast model. Or prove this large one as it is (step 3).",
+        "下一步：做第 2 步“量化”，得到又小又快的模型；也可以直接验证这个大的（第 3 步）。",
+    ),
+    "export_how_good": (
+        "In the test suite {measure}: {after} of its answers ({first}: {before}).",
+        "在测试集中，它的回答{measure}的占 {after}（{first}：{before}）。",
+    ),
+    "export_folder": ("The folder on this computer:", "文件夹在本机的位置："),
+    "export_who": (
+        "base: the model before your training; adapter: with what your training added; merged: both in one; "
+        "int4, int5, int8: made small.",
+        "base：训练前的模型；adapter：加上训练所学；merged：两者合一；int4、int5、int8：量化后的小模型。",
     ),
     "export_next_prove": (
         "Next: prove it (step 3), so that your IT gets a folder that is known to work.",

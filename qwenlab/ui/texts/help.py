@@ -68,8 +68,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "help_new_seed": ("The same seed chooses the same samples.", "相同的种子选出相同的样本。"),
     "help_new_infer": ("The rules follow what the answers look like.", "按回答的样子推断规则。"),
     "help_export_format": (
-        "GGUF runs on any computer; GPTQ is for servers with a GPU.",
-        "GGUF 可在任何电脑上运行；GPTQ 用于带 GPU 的服务器。",
+        "GGUF runs on any computer; GPTQ is for servers with a GPU. Not sure? Take the first.",
+        "GGUF 可在任何电脑上运行；GPTQ 用于带 GPU 的服务器。不确定就选第一个。",
     ),
     "help_export_suite": ("It shows whether making it small broke anything.", "检验压缩是否造成损失。"),
     "help_export_limit": ("A few for a quick look; all for a proof that holds.", "少选几个可快速看看；全部才算数。"),

@@ -98,7 +98,7 @@ def _read(shard: Path) -> dict[str, Any]:
     import torch
 
     try:
-        found = torch.load(shard, map_location="cpu", weights_only=True, mmap=_is_zip(shard))
+        found = torch.load(shard, map_location="cpu", weights_only=True, mmap=is_zip(shard))
         if not isinstance(found, dict) or not all(
             isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in found.items()
         ):
@@ -123,7 +123,7 @@ def _read(shard: Path) -> dict[str, Any]:
     return kept
 
 
-def _is_zip(shard: Path) -> bool:
+def is_zip(shard: Path) -> bool:
     """Whether torch can map the file: since its version 1.6 it writes zips."""
     with shard.open("rb") as file:
         return file.read(2) == b"PK"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.models.folder import own_file
+from qwenlab.models.pickles import is_zip
 
 OUTER = {"transformer.wte": "model.embed_tokens", "transformer.ln_f": "model.norm", "lm_head": "lm_head"}
 INNER = {
@@ -179,7 +180,7 @@ def opened(path: Path) -> Opened:
             file = safe_open(str(path), "pt")
             names, take = list(file.keys()), file.get_tensor
         else:
-            held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            held = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip(path))
             if not (isinstance(held, dict) and all(isinstance(one, torch.Tensor) for one in held.values())):
                 raise ValueError("it holds something else than weights")
             names, take = list(held), held.__getitem__

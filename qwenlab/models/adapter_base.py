@@ -15,6 +15,14 @@ from qwenlab.workspace import Workspace
 ORIGIN = "qwenlab-adapter.json"
 """Beside an adapter's weights: which base it was trained on, by path and weight fingerprint."""
 CONFIG = "adapter_config.json"
+KINDS: dict[str, Any] = {
+    "base_model_name_or_path": str,
+    "modules_to_save": list,
+    "target_modules": list | str,
+    "rank_pattern": dict,
+    "alpha_pattern": dict,
+}
+"""Settings that are read here, and what they are where they are given."""
 _STORED = re.compile(r"-(unsloth|bnb|[48]bit|gptq|awq|gguf|mlx|int[48]|bf16|fp16)(?=-|$)")
 """What a name says of how the same weights are stored."""
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*\d[BbMm]\b[\w.-]*")
@@ -33,6 +41,13 @@ def read_config(adapter: Path) -> dict[str, Any]:
             "Copy the adapter again.",
             zh=(f"{adapter / CONFIG} 中没有设置。", "请重新复制该适配器。"),
         )
+    for name, kind in KINDS.items():
+        if config.get(name) is not None and not isinstance(config[name], kind):
+            raise QwenlabError(
+                f"{adapter / CONFIG} has {name} {str(config[name])[:40]}, which makes no sense.",
+                "Copy the adapter again.",
+                zh=(f"{adapter / CONFIG} 中的 {name} 为 {str(config[name])[:40]}，没有意义。", "请重新复制该适配器。"),
+            )
     return config
 
 

@@ -218,6 +218,7 @@ def test_pattern_that_could_be_matched_for_ever_is_not(foreign: Path, loaded: Lo
         ({"init_lora_weights": "pissa_niter_4"}, "changes weights of the base model"),
         ({"layer_replication": [[0, 2], [1, 3]]}, "changes weights of the base model"),
         ({"bias": "all"}, "changes weights of the base model"),
+        ({"modules_to_save": 3}, "modules_to_save 3, which makes no sense"),
         ({"r": 3}, "does not fit the model tiny: it was made for a model of another size"),
         ({"rank_pattern": {"(a*)*(b*)*": 4}}, "too complicated"),
         ({"target_modules": ["q_proj"]}, "does not fit the model tiny: one has parts that the other lacks"),

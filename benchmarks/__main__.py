@@ -73,6 +73,13 @@ def loading() -> Iterator[Row]:
         yield from rows(model)
 
 
+def conversion() -> Iterator[Row]:
+    """The memory and time that converting a Qwen 1 takes."""
+    from benchmarks.conversion import rows
+
+    yield from rows()
+
+
 def training() -> Iterator[Row]:
     """Our trainer beside the original recipe and TRL; then few samples and many."""
     from benchmarks.training import rows, scale
@@ -122,6 +129,7 @@ ALL = {
     "endpoint": endpoint,
     "chat": chat,
     "loading": loading,
+    "conversion": conversion,
     "training": training,
     "data": data,
     "export": export,

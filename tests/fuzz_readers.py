@@ -208,7 +208,7 @@ def pickle(place: Path) -> Reader:
         torch.save({"a": torch.ones(2, 2), "b": torch.ones(1)}, out, _use_new_zipfile_serialization=zipped)
         seeds.append(out.getvalue())
     file = place / "pytorch_model.bin"
-    return Reader(file, lambda: pickles._read(file), seeds)
+    return Reader(file, lambda: pickles.read(file), seeds)
 
 
 def adapter(place: Path) -> Reader:

@@ -67,8 +67,9 @@ def list_models(chosen: argparse.Namespace, workspace: Workspace, console: Conso
     wanted = [(one, needs(one.config, machine)) for one in known]
     rows = [_row(one, need) for one, need in wanted]
     has = f"{machine.memory_bytes / 1e9:.1f} GB"
-    head = f"{'':<22} {'':<14} {'on disk':>8}" + "".join(f" {kind:>9}" for kind in KINDS) + "  licence"
-    lines = [head, *(_line(one, need) for one, need in wanted)]
+    width = max([22, *(len(one.model) for one in known)])
+    head = f"{'':<{width}} {'':<14} {'on disk':>8}" + "".join(f" {kind:>9}" for kind in KINDS) + "  licence"
+    lines = [head, *(_line(one, need, width) for one, need in wanted)]
     lines.append(
         f"\nMemory in GB, about; this {'GPU' if machine.device == 'cuda' else 'machine'} has {has}. ! does not fit."
     )
@@ -96,7 +97,7 @@ def _row(one: Known, need: dict[str, Need]) -> dict[str, Any]:
     }
 
 
-def _line(one: Known, need: dict[str, Need]) -> str:
+def _line(one: Known, need: dict[str, Need], width: int) -> str:
     state = (
         "to convert"
         if one.older
@@ -110,7 +111,7 @@ def _line(one: Known, need: dict[str, Need]) -> str:
     )
     size = f"{one.bytes / 1e9:.1f} GB" if one.bytes else ""
     memory = "".join(f" {f'{need[kind].bytes / 1e9:.1f}' + ' !'[not need[kind].fits]:>9}" for kind in KINDS if need)
-    return f"{one.model:<22} {state:<14} {size:>8}{memory or ' ' * 40}  {one.licence}"
+    return f"{one.model:<{width}} {state:<14} {size:>8}{memory or ' ' * 40}  {one.licence}"
 
 
 def get_model(chosen: argparse.Namespace, workspace: Workspace, console: Console) -> int:

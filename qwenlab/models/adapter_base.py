@@ -15,6 +15,14 @@ from qwenlab.workspace import Workspace
 ORIGIN = "qwenlab-adapter.json"
 """Beside an adapter's weights: which base it was trained on, by path and weight fingerprint."""
 CONFIG = "adapter_config.json"
+KINDS: dict[str, Any] = {
+    "base_model_name_or_path": str,
+    "modules_to_save": list,
+    "target_modules": list | str,
+    "rank_pattern": dict,
+    "alpha_pattern": dict,
+}
+"""Settings that are read here, and what they are where they are given."""
 _STORED = re.compile(r"-(unsloth|bnb|[48]bit|gptq|awq|gguf|mlx|int[48]|bf16|fp16)(?=-|$)")
 """What a name says of how the same weights are stored."""
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*\d[BbMm]\b[\w.-]*")
@@ -33,12 +41,29 @@ def read_config(adapter: Path) -> dict[str, Any]:
             "Copy the adapter again.",
             zh=(f"{adapter / CONFIG} 中没有设置。", "请重新复制该适配器。"),
         )
+    for name, kind in KINDS.items():
+        if config.get(name) is not None and not isinstance(config[name], kind):
+            raise QwenlabError(
+                f"{adapter / CONFIG} has {name} {str(config[name])[:40]}, which makes no sense.",
+                "Copy the adapter again.",
+                zh=(f"{adapter / CONFIG} 中的 {name} 为 {str(config[name])[:40]}，没有意义。", "请重新复制该适配器。"),
+            )
     return config
 
 
 def named(adapter: Path) -> str:
     """The base as the adapter names it: a hub id, or a path on the computer where it was trained; "" for none."""
     return str(read_config(adapter).get("base_model_name_or_path") or "")
+
+
+def title(adapter: Path) -> str:
+    """What a person calls an adapter: its run, RUN/checkpoint-N, or the name of its folder."""
+    if adapter.name == "adapter" and (adapter.parent / "recipe.json").is_file():
+        return adapter.parent.name
+    if adapter.name.startswith("checkpoint-"):
+        inside = adapter.parent.parent if adapter.parent.name == "checkpoints" else adapter.parent
+        return f"{inside.name}/{adapter.name}"
+    return adapter.name
 
 
 def plain(name: str) -> str:
@@ -71,21 +96,22 @@ def check(adapter: Path, base: Path) -> None:
         if origin["weights"] == model_folder.fingerprints(base)["weights"]:
             return
         raise QwenlabError(
-            f"The adapter {adapter} was trained on {origin['base']}, whose weights differ from {base.name}.",
-            "Choose the base model it was trained on.",
+            f"The adapter {title(adapter)} was trained on {origin['base']}; {base.name} is another model, or another "
+            "version of it.",
+            f"Use it with the {origin['base']} that it was trained on, or train again on {base.name}.",
             zh=(
-                f"适配器 {adapter} 是在 {origin['base']} 上训练的，其权重与 {base.name} 不同。",
-                "请选择训练它时所用的基础模型。",
+                f"适配器 {title(adapter)} 是在 {origin['base']} 上训练的，而 {base.name} 是另一个模型或另一个版本。",
+                f"请与训练它时所用的 {origin['base']} 一起使用，或在 {base.name} 上重新训练。",
             ),
         )
     said, known = named(adapter), known_names(base)
     # A path tells nothing sure: people name folders as they like. An id on a hub, which says a size, does.
     if known and _HUB_ID.fullmatch(said) and plain(said) not in known:
         raise QwenlabError(
-            f"The adapter {adapter} was trained on {said}, which {base.name} is not.",
+            f"The adapter {title(adapter)} was trained on {said}, which {base.name} is not.",
             f"Choose that base model; if {base.name} is a copy of it, correct base_model_name_or_path in {CONFIG}.",
             zh=(
-                f"适配器 {adapter} 是在 {said} 上训练的，而 {base.name} 不是该模型。",
+                f"适配器 {title(adapter)} 是在 {said} 上训练的，而 {base.name} 不是该模型。",
                 f"请选择那个基础模型；如果 {base.name} 就是它的副本，请更正 {CONFIG} 中的 base_model_name_or_path。",
             ),
         )
@@ -109,10 +135,10 @@ def find(workspace: Workspace, adapter: Path) -> Path:
             return folder
     about, about_zh = (said, said) if said else ("a model it does not name", "它没有写明的模型")
     raise QwenlabError(
-        f"The adapter {adapter} was trained on {about}, which is not here.",
+        f"The adapter {title(adapter)} was trained on {about}, which is not here.",
         "Get that model, and name it beside the adapter: MODEL+ADAPTER, or --model MODEL.",
         zh=(
-            f"适配器 {adapter} 是在{about_zh}上训练的，本机没有该模型。",
+            f"适配器 {title(adapter)} 是在{about_zh}上训练的，本机没有该模型。",
             "请先获取该模型，并与适配器一起指定：模型+适配器，或 --model 模型。",
         ),
     )

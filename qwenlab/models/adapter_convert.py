@@ -79,10 +79,10 @@ def convert(source: Path, target: Path, pickle: bool = False) -> None:
 def pickled(folder: Path) -> QwenlabError:
     """What to say of an adapter whose weights are a pickle."""
     return QwenlabError(
-        f"The weights of the adapter {folder} are a PyTorch pickle ({PICKLED}), a format that can hide programs.",
+        f"The adapter {adapter_base.title(folder)} is stored as a pickle file, an old format that can carry programs.",
         f"If you trust its origin, convert it, which runs nothing: qwenlab models convert {folder} NEW_FOLDER --pickle",
         zh=(
-            f"适配器 {folder} 的权重是 PyTorch pickle（{PICKLED}），这种格式可能藏有程序。",
+            f"适配器 {adapter_base.title(folder)} 以 pickle 文件存储，这种旧格式可能夹带程序。",
             f"如果信任其来源，请转换（不会运行任何内容）：qwenlab models convert {folder} NEW_FOLDER --pickle",
         ),
     )

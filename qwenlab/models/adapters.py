@@ -168,23 +168,26 @@ def check(adapter: Path, base: Path) -> None:
     if kind != "LORA" or task not in (None, "CAUSAL_LM"):
         kind = f"{kind} for {task}" if kind == "LORA" else kind
         raise QwenlabError(
-            f"{adapter} is an adapter of the kind {kind!r}.",
+            f"{adapter_base.title(adapter)} is an adapter of the kind {kind!r}.",
             "Only LoRA adapters of language models can be used.",
-            zh=(f"{adapter} 是 {kind!r} 类型的适配器。", "只支持语言模型的 LoRA 适配器。"),
+            zh=(f"{adapter_base.title(adapter)} 是 {kind!r} 类型的适配器。", "只支持语言模型的 LoRA 适配器。"),
         )
     for setting in UNKNOWN:
         if config.get(setting):
             raise QwenlabError(
-                f"The adapter {adapter} was trained with {setting}, which is not supported.",
+                f"The adapter {adapter_base.title(adapter)} was trained with {setting}, which is not supported.",
                 "Train it without, or merge it with the tool that made it.",
-                zh=(f"适配器 {adapter} 训练时使用了 {setting}，目前不支持。", "请改用普通设置训练，或用原工具合并。"),
+                zh=(
+                    f"适配器 {adapter_base.title(adapter)} 训练时使用了 {setting}，目前不支持。",
+                    "请改用普通设置训练，或用原工具合并。",
+                ),
             )
     if adapter_convert.is_original(_weight_names(adapter)):
         raise QwenlabError(
-            f"The adapter {adapter} was trained on the original code of Qwen 1.",
+            f"The adapter {adapter_base.title(adapter)} was trained on the original code of Qwen 1.",
             f"Convert it once, then name the new folder: qwenlab models convert {adapter} NEW_FOLDER",
             zh=(
-                f"适配器 {adapter} 是在 Qwen 1 的原始代码上训练的。",
+                f"适配器 {adapter_base.title(adapter)} 是在 Qwen 1 的原始代码上训练的。",
                 f"请先转换一次，然后使用新文件夹：qwenlab models convert {adapter} NEW_FOLDER",
             ),
         )
@@ -199,9 +202,12 @@ def check_shared(adapter: Path) -> None:
     """
     if _writes_over_base(adapter, adapter_base.read_config(adapter)):
         raise QwenlabError(
-            f"The adapter {adapter} changes weights of the base model itself, which others share.",
+            f"The adapter {adapter_base.title(adapter)} changes weights of the base model itself, which others share.",
             "Merge it into its base first, and use the merged model.",
-            zh=(f"适配器 {adapter} 会改动共用的基础模型本身的权重。", "请先把它合并到基础模型，再使用合并后的模型。"),
+            zh=(
+                f"适配器 {adapter_base.title(adapter)} 会改动共用的基础模型本身的权重。",
+                "请先把它合并到基础模型，再使用合并后的模型。",
+            ),
         )
 
 
@@ -219,11 +225,16 @@ def _weight_names(adapter: Path) -> list[str]:
         with safe_open(str(adapter / WEIGHTS), "np") as file:
             return list(file.keys())
     except (SafetensorError, OSError) as error:
-        raise QwenlabError(
-            f"The adapter {adapter} cannot be read: {error}.",
-            "Copy it again, or use another checkpoint.",
-            zh=(f"无法读取适配器 {adapter}：{error}。", "请重新复制，或使用其他检查点。"),
-        ) from error
+        raise _damaged(adapter) from error
+
+
+def _damaged(adapter: Path) -> QwenlabError:
+    name = adapter_base.title(adapter)
+    return QwenlabError(
+        f"The adapter {name} is damaged or was not copied completely.",
+        "Copy it again, use an earlier checkpoint, or train again.",
+        zh=(f"适配器 {name} 已损坏，或没有复制完整。", "请重新复制、使用更早的检查点，或重新训练。"),
+    )
 
 
 def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
@@ -254,25 +265,38 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
         else:  # or PEFT would read the settings itself
             wrapped.add_adapter(name, config, autocast_adapter_dtype=False)
         loaded = wrapped.load_adapter(str(adapter), name, autocast_adapter_dtype=False)
-        lacking = next(iter(loaded.missing_keys), "")
-        if lacking or loaded.unexpected_keys:
-            raise ValueError(f"its weights lack {lacking}" if lacking else f"no place for {loaded.unexpected_keys[0]}")
+        if loaded.missing_keys or loaded.unexpected_keys:
+            raise LookupError
         if not all(part.isfinite().all() for key, part in wrapped.named_parameters() if f".{name}." in key):
-            raise ValueError("its weights hold values that are no numbers")
+            raise FloatingPointError
     except Exception as error:  # safetensors, PEFT and torch each have their own
         _take_off(model, wrapped, name)
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        said = adapter_base.named(adapter)
-        raise QwenlabError(
-            f"The adapter {adapter} does not fit the model {base}: {reason}.",
-            f"Choose the base model it was trained on{f': {said}' if said else ''}.",
-            zh=(
-                f"适配器 {adapter} 与模型 {base} 不匹配：{reason}。",
-                f"请选择训练它时所用的基础模型{f'：{said}' if said else ''}。",
-            ),
-        ) from error
+        raise _unfit(adapter, base, error) from error
     wrapped.eval()
     return wrapped, not _is_thin(wrapped, name)
+
+
+def _unfit(adapter: Path, base: str, error: Exception) -> QwenlabError:
+    """Why an adapter could not be put on a base, without the libraries' own words where the cause is known."""
+    from safetensors import SafetensorError
+
+    if isinstance(error, SafetensorError | OSError | FloatingPointError):
+        return _damaged(adapter)
+    reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    why, why_zh = reason, reason
+    if isinstance(error, LookupError) or "not found in the base model" in reason:
+        why, why_zh = "one has parts that the other lacks", "两者的组成部分不一致"
+    elif "size mismatch" in reason:
+        why, why_zh = "it was made for a model of another size", "它是为另一种大小的模型训练的"
+    name, said = adapter_base.title(adapter), adapter_base.named(adapter)
+    return QwenlabError(
+        f"The adapter {name} does not fit the model {base}: {why}.",
+        f"Choose the base model it was trained on{f': {said}' if said else ''}.",
+        zh=(
+            f"适配器 {name} 与模型 {base} 不匹配：{why_zh}。",
+            f"请选择训练它时所用的基础模型{f'：{said}' if said else ''}。",
+        ),
+    )
 
 
 def _is_thin(wrapped: Any, name: str) -> bool:

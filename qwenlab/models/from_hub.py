@@ -14,7 +14,7 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.models import folder as model_folder
 from qwenlab.models import hub as hubs
-from qwenlab.models import older, web
+from qwenlab.models import older, qwen1, web
 from qwenlab.models.arrival import FROM_HUB, Progress, finish, refuse_full_disk
 from qwenlab.models.catalogue import COMPLETE
 from qwenlab.models.download import PART, fetch_file
@@ -99,7 +99,8 @@ def _fetch_all(
 ) -> None:
     total = sum(file.bytes for file in wanted)
     here = sum(path.stat().st_size for path in made.iterdir())
-    refuse_full_disk(made, total - here + SPARE_BYTES)
+    pickled = any(hubs.PICKLES.fullmatch(file.name) for file in wanted)
+    refuse_full_disk(made, (2 if pickled else 1) * total - here + SPARE_BYTES)
     sign, begun, done = hubs.headers(repository.hub), time.monotonic(), 0
     for file in wanted:
 
@@ -111,9 +112,22 @@ def _fetch_all(
 
         fetch_file(file, made, sign, repository.id, watch, stopping, patience)
         done += file.bytes
-        if file.name == "config.json" and not model_folder.is_qwen1(made):
-            model_folder.read_config(made)  # another family is refused before gigabytes of it are here
+        if file.name == "config.json":  # what cannot be used is refused before gigabytes of it are here
+            _check_config(made, 2 * total - max(here, done))
     progress("downloading", 1.0, bytes=total, total=total)
+
+
+def _check_config(made: Path, with_copy: int) -> None:
+    """Refuse another family, and a Qwen 1 for whose converted copy there is no room.
+
+    Args:
+        with_copy: bytes of what is still to be fetched and of the copy.
+    """
+    if not model_folder.is_qwen1(made):
+        model_folder.read_config(made)
+        return
+    qwen1.sizes(made)
+    refuse_full_disk(made, with_copy + SPARE_BYTES)
 
 
 def _converted(original: Path, made: Path, progress: Progress, pickles: bool) -> Path:

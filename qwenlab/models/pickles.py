@@ -85,7 +85,7 @@ def _convert_weights(source: Path, target: Path, progress: Callable[[str, float]
     for number, shard in enumerate(shards, start=1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors" if len(shards) > 1 else "model.safetensors"
         progress("converting", (number - 1) / len(shards))
-        tensors = _read(shard)
+        tensors = _whole(read(shard))
         save_file(tensors, target / name, metadata={"format": "pt"})
         places.update(dict.fromkeys(tensors, name))
         size += sum(tensor.nbytes for tensor in tensors.values())
@@ -93,8 +93,12 @@ def _convert_weights(source: Path, target: Path, progress: Callable[[str, float]
         files.write_json(target / model_folder.INDEX, {"metadata": {"total_size": size}, "weight_map": places})
 
 
-def _read(shard: Path) -> dict[str, Any]:
-    """The tensors of a pickle file, each whole and of its own memory; of several under one memory the first."""
+def read(shard: Path) -> dict[str, Any]:
+    """The tensors of a pickle file by name, mapped from the disk where torch can; nothing in it is run.
+
+    Raises:
+        QwenlabError: when it holds anything else, or is broken.
+    """
     import torch
 
     try:
@@ -107,12 +111,19 @@ def _read(shard: Path) -> dict[str, Any]:
         why = " ".join(str(error).split())[:160]
         raise QwenlabError(
             f"{shard} holds more than numbers, or is broken ({type(error).__name__}: {why}); nothing of it was run.",
-            "Ask for the model as safetensors, or take it from somewhere else.",
+            "Copy or download it again, ask for it as safetensors, or take it from somewhere else.",
             zh=(
                 f"{shard} 中不只有数值，或文件已损坏（{type(error).__name__}：{why}）；没有运行其中任何内容。",
-                "请索取 safetensors 格式的模型，或从别处获取。",
+                "请重新复制或下载，索取 safetensors 格式，或从别处获取。",
             ),
         ) from error
+    return found
+
+
+def _whole(found: dict[str, Any]) -> dict[str, Any]:
+    """Each tensor of its own memory; of several under one memory the first."""
+    import torch
+
     kept: dict[str, Any] = {}
     seen: set[tuple[int, int, tuple[int, ...]]] = set()
     for name, tensor in found.items():

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from qwenlab import files
 from qwenlab.errors import QwenlabError
+from qwenlab.models import pickles
 from qwenlab.models.folder import own_file
 
 OUTER = {"transformer.wte": "model.embed_tokens", "transformer.ln_f": "model.norm", "lm_head": "lm_head"}
@@ -165,23 +166,19 @@ class Opened(NamedTuple):
 
 
 def opened(path: Path) -> Opened:
-    """A weight file mapped into memory; a pickle is read with `weights_only`, which builds nothing but tensors.
+    """A weight file mapped into memory.
 
     Raises:
         QwenlabError: when it is cut short, or something else than tensors; also by `tensor`.
     """
-    import torch
     from safetensors import safe_open
 
+    if path.suffix != ".safetensors":
+        held = pickles.read(path)
+        return Opened(list(held), held.__getitem__)
     with _reading(path):
-        if path.suffix == ".safetensors":
-            file = safe_open(str(path), "pt")
-            names, take = list(file.keys()), file.get_tensor
-        else:
-            held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            if not (isinstance(held, dict) and all(isinstance(one, torch.Tensor) for one in held.values())):
-                raise ValueError("it holds something else than weights")
-            names, take = list(held), held.__getitem__
+        file = safe_open(str(path), "pt")
+        names, take = list(file.keys()), file.get_tensor
 
     def tensor(name: str) -> Any:
         with _reading(path):
@@ -192,9 +189,11 @@ def opened(path: Path) -> Opened:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
     try:
         yield
-    except Exception as error:  # safetensors and torch raise many kinds for one cause
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:160].rstrip(". ")
         raise QwenlabError(
             f"The weight file {path} cannot be read: {reason}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -217,9 +218,11 @@ def test_pattern_that_could_be_matched_for_ever_is_not(foreign: Path, loaded: Lo
         ({"init_lora_weights": "pissa_niter_4"}, "changes weights of the base model"),
         ({"layer_replication": [[0, 2], [1, 3]]}, "changes weights of the base model"),
         ({"bias": "all"}, "changes weights of the base model"),
-        ({"r": 3}, "does not fit"),
+        ({"modules_to_save": 3}, "modules_to_save 3, which makes no sense"),
+        ({"r": 3}, "does not fit the model tiny: it was made for a model of another size"),
         ({"rank_pattern": {"(a*)*(b*)*": 4}}, "too complicated"),
-        ({"target_modules": ["q_proj"]}, "does not fit"),
+        ({"target_modules": ["q_proj"]}, "does not fit the model tiny: one has parts that the other lacks"),
+        ({"target_modules": ["nothing"]}, "does not fit the model tiny: one has parts that the other lacks"),
     ],
 )
 def test_adapter_that_cannot_be_used_is_refused_and_the_base_stays(
@@ -231,6 +234,28 @@ def test_adapter_that_cannot_be_used_is_refused_and_the_base_stays(
         loaded.attach(foreign)
     assert caught.value.zh
     assert loaded.model is before
+
+
+@pytest.mark.parametrize("content", [b"", b"1234567890", "cut short"])
+def test_damaged_adapter_is_named_by_its_run_in_plain_words(
+    foreign: Path, loaded: LoadedModel, tmp_path: Path, content: bytes | str
+) -> None:
+    run = tmp_path / "balanced-0412"
+    run.mkdir()
+    (run / "recipe.json").write_text("{}")
+    adapter = foreign.rename(run / "adapter")
+    weights = (adapter / adapters.WEIGHTS).read_bytes()
+    (adapter / adapters.WEIGHTS).write_bytes(content if isinstance(content, bytes) else weights[: len(weights) // 2])
+    with pytest.raises(QwenlabError, match="The adapter balanced-0412 is damaged") as caught:
+        loaded.attach(adapter)
+    assert "适配器 balanced-0412 已损坏" in caught.value.say("zh")[0]
+    assert not re.search("safetensors|header|/", caught.value.what)
+
+
+def test_adapter_is_called_as_it_is_named(tmp_path: Path) -> None:
+    assert adapter_base.title(tmp_path / "runs" / "one" / "checkpoints" / "checkpoint-8") == "one/checkpoint-8"
+    assert adapter_base.title(tmp_path / "v0-2024" / "checkpoint-100") == "v0-2024/checkpoint-100"
+    assert adapter_base.title(tmp_path / "my-lora") == "my-lora"
 
 
 def test_adapter_that_does_not_fit_says_which_base_it_was_trained_on(foreign: Path, loaded: LoadedModel) -> None:
@@ -269,7 +294,7 @@ def test_pickled_adapter_is_refused_until_it_is_converted_with_consent(
     with pytest.raises(QwenlabError, match="--pickle"):
         adapter_convert.convert(tmp_path / "raw", tmp_path / "new")
     torch.save({"x": Program(tmp_path / "ran")}, tmp_path / "raw" / "adapter_model.bin")
-    with pytest.raises(QwenlabError, match="cannot be read"):
+    with pytest.raises(QwenlabError, match="nothing of it was run"):
         adapter_convert.convert(tmp_path / "raw", tmp_path / "new", pickle=True)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "new").exists()

@@ -150,3 +150,18 @@ def test_qwen1_is_converted_as_it_arrives(workspace: Workspace, running: SmallHu
     assert catalogue.qwen1_context(folder) == 512
     assert catalogue.locate(workspace, REPOSITORY) == folder
     assert list(workspace.models.iterdir()) == [folder]
+
+
+def test_room_for_the_copy_of_a_qwen1_is_asked_for_before_its_weights_are_fetched(
+    workspace: Workspace, running: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original.write_checkpoint(tmp_path / "qwen1")
+    running.content = content_of(tmp_path / "qwen1")
+    size = sum(map(len, running.content.values()))
+    free = from_hub.SPARE_BYTES + size * 3 // 2
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Disk", (), {"free": free}))
+    with pytest.raises(QwenlabError, match="disk"):
+        get(workspace)
+    assert "model.safetensors" not in fetched(running)
+    free += size
+    assert get(workspace).exists()

@@ -80,6 +80,14 @@ def test_pickles_are_read_only_with_consent(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_pickles_of_the_time_before_zips_are_read(tmp_path: Path) -> None:
+    import torch
+
+    weights = original.write_checkpoint(tmp_path / "old", kind="bin")
+    torch.save(weights, tmp_path / "old" / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    qwen1.convert(tmp_path / "old", tmp_path / "new", silent, pickle=True)
+
+
 class Program:
     """What a hostile pickle asks to be run."""
 
@@ -95,7 +103,7 @@ def test_program_hidden_in_a_pickle_is_refused_and_not_run(tmp_path: Path) -> No
 
     original.write_checkpoint(tmp_path / "old", kind="bin")
     torch.save({"transformer.wte.weight": Program(tmp_path / "ran")}, tmp_path / "old" / "pytorch_model.bin")
-    with pytest.raises(QwenlabError, match="cannot be read"):
+    with pytest.raises(QwenlabError, match="nothing of it was run"):
         qwen1.convert(tmp_path / "old", tmp_path / "new", silent, pickle=True)
     assert not (tmp_path / "ran").exists()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_folder import write_model
 
 from qwenlab import files
 from qwenlab.conversations.dataset import new_data_set, versions
@@ -320,7 +321,7 @@ def test_model_that_is_not_here_is_absent_then_fetched_then_ready(lab: Lab) -> N
     state, words = getting.fetching(lab, "smollm2-135m", EN)
     assert state == "absent"
     assert "No network." in words
-    files.write_text(lab.workspace.models / "smollm2-135m" / "qwenlab-model.json", "{}")
+    files.write_text(write_model(lab.workspace.models / "smollm2-135m") / "qwenlab-model.json", "{}")
     assert getting.fetching(lab, "smollm2-135m", EN)[0] == "ready"
 
 

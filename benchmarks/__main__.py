@@ -9,12 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from qwenlab.workspace import SHIPPED
-
 MODEL = "smollm2-135m"
 TRAINED = os.environ.get("QWENLAB_MODEL", MODEL)
 """What the trainers are compared on."""
-SUITE = SHIPPED / "eval_suites" / "after-sales-tickets"
 ROUNDS = 3
 Row = tuple[str, str, str]
 """What was measured, the figure, and how."""
@@ -38,23 +35,10 @@ def start_up() -> Iterator[Row]:
 
 
 def scoring() -> Iterator[Row]:
-    """Saved answers scored again."""
-    import json
+    """Saved answers scored again, alone and as a whole result."""
+    from benchmarks.scoring import rows
 
-    from qwenlab.evals.scoring import score_answer
-    from qwenlab.evals.suite import load_suite
-
-    suite = load_suite(SUITE)
-    texts = [json.dumps(case.expected, ensure_ascii=False) for case in suite.cases]
-
-    def work() -> None:
-        for _ in range(10):
-            for case, text in zip(suite.cases, texts, strict=True):
-                score_answer(suite, case, text)
-
-    seconds = _median(work)
-    count = 10 * len(suite.cases)
-    yield "scoring, nested schema", f"{count / seconds:,.0f} answers/s", f"{count} right answers, median of {ROUNDS}"
+    yield from rows()
 
 
 def chat() -> Iterator[Row]:

@@ -60,3 +60,11 @@ def test_line_behind_a_torn_one_stands_by_itself(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"to")  # a crash
     files.append_line(path, "three \ud800", durable=True)
     assert path.read_bytes() == b"one\nto\nthree ?\n"
+
+
+@pytest.mark.parametrize("rows", [[], [1], [{"a": "中\n"}, [], None]], ids=str)
+def test_rows_are_the_same_json_one_a_line(tmp_path: Path, rows: list[object]) -> None:
+    files.write_rows(tmp_path / "x.json", {"cases": rows, "name": "n", "more": {"b": []}}, "cases")
+    assert files.read_json(tmp_path / "x.json") == {"name": "n", "more": {"b": []}, "cases": rows}
+    lines = (tmp_path / "x.json").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 8 + max(1, len(rows))

@@ -24,7 +24,7 @@ MADE_BY = (
     "trained_weights", "dtype", "computed", "engine", "slots", "schema",
 )  # fmt: skip
 """What of a contestant's description decides its answers; its name and its folders do not."""
-ENGINES = ("torch", "transformers", "tokenizers", "peft", "llguidance")
+ENGINES = ("torch", "transformers", "tokenizers", "peft", "gptqmodel", "llguidance")
 FORM = 2
 """Counted up whenever the same weights would answer otherwise, because our own decoding changed."""
 

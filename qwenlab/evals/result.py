@@ -186,8 +186,7 @@ def load_result(folder: Path) -> Result:
     Raises:
         QwenlabError: when the folder is no result.
     """
-    suite = read_suite(folder)
-    leaked = _leaked(folder / LEAKS) if (folder / LEAKS).exists() else frozenset[str]()
+    suite, leaked = read_suite(folder), _leaked(folder / LEAKS)
     known = folder.glob(f"*/{CONTESTANT}")
     described = [(path.parent, files.read_object(path, name=str, describe=dict)) for path in known]
     described.sort(key=lambda item: (item[1].get("order", 0), item[0].name))
@@ -197,6 +196,8 @@ def load_result(folder: Path) -> Result:
 
 def _leaked(path: Path) -> frozenset[str]:
     """The cases that stand in training data, too. A damaged list must not pass for an empty one."""
+    if not path.exists():
+        return frozenset()
     found = files.read_json(path)
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise QwenlabError(
@@ -215,7 +216,10 @@ def rescore(folder: Path, suite: Suite) -> Result:
     Raises:
         QwenlabError: when it asks a case differently from what was answered.
     """
-    finished = {contestant.name for contestant in load_result(folder).contestants if contestant.complete}
+    if not all((path.parent / SCORES).exists() for path in folder.glob(f"*/{CONTESTANT}")):
+        for contestant in load_result(folder).contestants:  # complete, and so also under a suite with more cases
+            if contestant.complete:
+                _write_scores(folder, contestant)
     before = read_suite(folder)
     known = before.by_id
     for case in suite.cases:
@@ -228,12 +232,21 @@ def rescore(folder: Path, suite: Suite) -> Result:
                     "请给改动过的用例换一个新编号，或在新文件夹中重新运行测试集。",
                 ),
             )
-    files.write_json(folder / SUITE, suite.to_json())
+    write_suite(folder, suite)
+    fingerprint = suite.fingerprint()
     for path in folder.glob(f"*/{CONTESTANT}"):
-        files.write_json(path, {**files.read_json(path), "suite": suite.fingerprint()})
-        if path.parent.name in finished:
-            write_scores(folder, path.parent.name)
-    return write_result(folder)
+        files.write_json(path, {**files.read_json(path), "suite": fingerprint})
+    found = load_result(folder)
+    for contestant in found.contestants:
+        if contestant.complete:
+            _write_scores(folder, contestant)
+    files.write_json(folder / RESULT, found.to_json())
+    return found
+
+
+def write_suite(folder: Path, suite: Suite) -> None:
+    """Keep the resolved suite with the answers to it."""
+    files.write_rows(folder / SUITE, suite.to_json(), "cases")
 
 
 def read_suite(folder: Path) -> Suite:
@@ -258,9 +271,13 @@ def remember_leaks(folder: Path, leaked: Collection[str]) -> None:
 
 def write_scores(folder: Path, name: str) -> None:
     """Write scores.json and summary.json of one contestant."""
-    found = load_result(folder).contestant(name)
-    files.write_json(folder / name / SCORES, {"cases": found.cases_json()})
-    files.write_json(folder / name / SUMMARY, found.to_json())
+    about = files.read_object(folder / name / CONTESTANT, name=str, describe=dict)
+    _write_scores(folder, _contestant(read_suite(folder), folder / name, about, _leaked(folder / LEAKS)))
+
+
+def _write_scores(folder: Path, found: ContestantResult) -> None:
+    files.write_rows(folder / found.name / SCORES, {"cases": found.cases_json()}, "cases")
+    files.write_json(folder / found.name / SUMMARY, found.to_json())
 
 
 def write_result(folder: Path) -> Result:

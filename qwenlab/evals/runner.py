@@ -87,7 +87,7 @@ def _claim(suite: Suite, folder: Path) -> None:
     """Take the folder for this suite, or find that it is taken by it already."""
     path = folder / result.SUITE
     if not path.exists():
-        files.write_json(path, suite.to_json())
+        result.write_suite(folder, suite)
     elif result.read_suite(folder).fingerprint() != suite.fingerprint():
         raise QwenlabError(
             f"{folder} holds answers to another suite, or to an older version of it.",

@@ -151,10 +151,16 @@ def pick(lab: Lab, specs: Sequence[str], t: Translator) -> list[Entrant]:
             found.extend([meant] if meant not in found else [])
         elif spec.startswith(("http://", "https://")) and not lab.listen:
             # Whoever reaches the port from outside must not send this computer to other addresses.
-            found.append(Entrant(spec, spec.partition("://")[2], "endpoint"))
+            found.append(Entrant(spec, _far_name(spec), "endpoint"))
         else:
             raise QwenlabError(t("compare_unknown", name=spec), t("compare_unknown_remedy"))
     return _named(found)
+
+
+def _far_name(url: str) -> str:
+    """The model first, where it is named: two models of one server differ by it, and lists cut long names."""
+    address, _, model = url.partition("://")[2].partition("#")
+    return f"{model.rpartition('/')[2]} {address.partition('/')[0]}" if model else address
 
 
 def _meant(known: Iterable[Entrant], typed: str) -> Entrant | None:

@@ -113,6 +113,8 @@ def test_choice_that_cannot_be_asked_is_refused(lab: Lab, specs: list[str], word
 
 def test_endpoint_is_taken_by_url_but_not_from_outside(lab: Lab) -> None:
     assert roster.pick(lab, ["http://127.0.0.1:1/v1"], EN)[0].name == "127.0.0.1-1-v1"
+    two = roster.pick(lab, ["https://h:1/v1#Qwen/base", "https://h:1/v1#tuned"], EN)
+    assert [one.name for one in two] == ["base h-1", "tuned h-1"]
     lab.listen = True
     with pytest.raises(QwenlabError):
         roster.pick(lab, ["http://127.0.0.1:1/v1"], EN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -82,9 +81,8 @@ def search(workspace: Workspace, words: str) -> list[Known]:
 def added(workspace: Workspace) -> list[Path]:
     """The person's own model folders, in the order in which they were added."""
     try:
-        told = json.loads(_list(workspace).read_text(encoding="utf-8"))
-        return [Path(path) for path in told["folders"] if isinstance(path, str)]
-    except (OSError, ValueError, KeyError, TypeError):
+        return _named(workspace)
+    except QwenlabError:
         return []
 
 
@@ -113,7 +111,7 @@ def add(workspace: Workspace, named: Path) -> list[Path]:
                 "模型文件夹须含 config.json 和 .safetensors 文件（Qwen2、Qwen2.5、Qwen3 或 Llama）。",
             ),
         )
-    before = added(workspace)
+    before = _named(workspace)  # a damaged list is not written over
     new = [one for one in found if one not in before and one.parent != workspace.models.resolve()]
     if new:
         _write(workspace, [*before, *new])
@@ -122,13 +120,20 @@ def add(workspace: Workspace, named: Path) -> list[Path]:
 
 def forget(workspace: Workspace, folder: Path) -> bool:
     """Take a person's folder off the list; its files stay. Whether it was on it."""
-    before, gone = added(workspace), folder.expanduser().resolve()
+    before, gone = _named(workspace), folder.expanduser().resolve()
     _write(workspace, [one for one in before if one != gone])
     return gone in before
 
 
 def _list(workspace: Workspace) -> Path:
     return workspace.root / "model-folders.json"
+
+
+def _named(workspace: Workspace) -> list[Path]:
+    if not _list(workspace).exists():
+        return []
+    told = files.read_object(_list(workspace), folders=list)
+    return [Path(path) for path in told["folders"] if isinstance(path, str)]
 
 
 def _write(workspace: Workspace, folders: list[Path]) -> None:

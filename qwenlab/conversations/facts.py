@@ -83,10 +83,6 @@ class Facts:
         """All problems that are known."""
         return (self.findings or ()) + self.across
 
-    def contains(self, words: Sequence[str]) -> bool:
-        """Whether every word (already `searchable`) stands in it."""
-        return all(word in self.text or word in self.label_text for word in words)
-
 
 def searchable(parts: Sequence[str]) -> str:
     """Text in which capitals make no difference."""

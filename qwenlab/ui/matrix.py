@@ -57,11 +57,6 @@ class View:
         setattr(self, part, value)
         self.page, self.sending = 0, False
 
-    @property
-    def narrowed(self) -> bool:
-        """Whether words, tag, language or field leave cases out."""
-        return bool(self.words.strip() or self.tag or self.language or self.field)
-
 
 def mark_of(score: CaseScore | None) -> str:
     """Where one answer stands: passed, wrong (usable, but not right), unusable, unjudged, error or waiting."""

@@ -44,10 +44,11 @@ class Server(ThreadingHTTPServer):
                     count = len(server.times)
                     server.now += 1
                     server.at_once = max(server.at_once, server.now)
-                time.sleep(seconds)
+                status, headers = reply(count)
+                if status == 200:
+                    time.sleep(seconds)
                 with server.lock:
                     server.now -= 1
-                status, headers = reply(count)
                 text = f"re: {body['messages'][0]['content']}"
                 said = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
                 self.send_response(status)

@@ -56,6 +56,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "help_test_who": ("Tick the model before and after training.", "请选上训练前后的模型。"),
     "help_test_language": ("Whoever does not speak it fails.", "不会该语言的模型答不出来。"),
     "help_test_limit": ("A few for a quick look.", "想快些就少选几个。"),
+    "help_test_repeats": ("Shows whether it always answers alike.", "看它是否每次都答得一样。"),
+    "help_test_temperature": (
+        "0 gives the likeliest answer each time; higher is more varied.",
+        "0 每次都给出最可能的回答；越高越多样。",
+    ),
+    "help_test_at_once": ("More is quicker, if the server keeps up.", "服务器跟得上时，越多越快。"),
+    "help_test_per_minute": ("For a server that limits you.", "用于有频率限制的服务器。"),
     "help_new_name": ("The lab lists it by this name.", "列表中显示的名称。"),
     "help_new_count": ("They are no longer trained on, and test instead.", "这些样本不再训练，只用于测试。"),
     "help_new_seed": ("The same seed chooses the same samples.", "相同的种子选出相同的样本。"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -87,9 +86,8 @@ def search(workspace: Workspace, words: str) -> list[Known]:
 def added(workspace: Workspace) -> list[Path]:
     """The person's own model folders, in the order in which they were added."""
     try:
-        told = json.loads(_list(workspace).read_text(encoding="utf-8"))
-        return [Path(path) for path in told["folders"] if isinstance(path, str)]
-    except (OSError, ValueError, KeyError, TypeError):
+        return _named(workspace)
+    except QwenlabError:
         return []
 
 
@@ -120,7 +118,7 @@ def add(workspace: Workspace, named: Path) -> list[Path]:
                 "模型文件夹须含 config.json 和 .safetensors 文件（Qwen2、Qwen2.5、Qwen3 或 Llama）。",
             ),
         )
-    before = added(workspace)
+    before = _named(workspace)  # a damaged list is not written over
     new = [one for one in found if one not in before and one.parent != workspace.models.resolve()]
     if new:
         _write(workspace, [*before, *new])
@@ -145,7 +143,7 @@ def _is_useful(folder: Path) -> bool:
 
 def forget(workspace: Workspace, folder: Path) -> bool:
     """Take a person's folder off the list; its files stay. Whether it was on it."""
-    before, gone = added(workspace), folder.expanduser().resolve()
+    before, gone = _named(workspace), folder.expanduser().resolve()
     _write(workspace, [one for one in before if one != gone])
     return gone in before
 
@@ -188,6 +186,13 @@ def _name(model: str) -> str:
 
 def _list(workspace: Workspace) -> Path:
     return workspace.root / "model-folders.json"
+
+
+def _named(workspace: Workspace) -> list[Path]:
+    if not _list(workspace).exists():
+        return []
+    told = files.read_object(_list(workspace), folders=list)
+    return [Path(path) for path in told["folders"] if isinstance(path, str)]
 
 
 def _write(workspace: Workspace, folders: list[Path]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from attacks.stranger import Stranger, running
+from model_shapes import SMOLLM2
 from ui.small_result import run as small_result
 
 from qwenlab import files
@@ -18,8 +19,11 @@ from qwenlab.conversations.dataset import new_data_set
 from qwenlab.conversations.document import Document
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample
+from qwenlab.evals import batch, burned, selection
 from qwenlab.evals.preferences import Vote, VoteLog, Voter
+from qwenlab.evals.suite import load_suite
 from qwenlab.jobs import Job
+from qwenlab.models import catalogue
 from qwenlab.models.contestant import Answer
 from qwenlab.training.recipe import read
 from qwenlab.ui.judging import Wanted
@@ -68,14 +72,22 @@ def _filled(home: Workspace) -> None:
     voters = (Voter("a", "a"), Voter("b", "b"))
     VoteLog(home.talks / "votes.jsonl").append(Vote("k", "2026-01-01", voters, 0))
     files.write_json(home.root / "choices.json", {"dataset": str(path), "suite": "s"})
-    files.write_json(home.models / "smollm2-135m" / "qwenlab.json", {"format": 1})
+    for model in ("smollm2-135m", "fetched"):
+        files.write_json(home.models / model / "config.json", {"model_type": "llama", **SMOLLM2})
+        files.write_json(home.models / model / catalogue.COMPLETE, {"hub": "owner/name"})
+    files.write_json(home.root / "model-folders.json", {"folders": [str(home.models / "fetched")]})
+    burned.mark(home, "s", {"c": "a"}, path)
+    selection.remember(job.folder, load_suite(home.suites / "s.json"), load_suite(home.suites / "s.json"))
+    files.write_json(job.folder / "base.json", {"folder": str(home.models / "smollm2-135m")})
+    question = batch.Question(({"role": "user", "content": "hello"},))
+    batch.prepare(home.batches / "b-1", batch.Plan((("one", "x"),)), [question])
 
 
 def test_every_damaged_file_leaves_the_rest_of_the_page_alive(tmp_path: Path) -> None:
     home = Workspace(tmp_path / "home")
     _filled(home)
     written = sorted(path for path in home.root.rglob("*") if path.is_file() and path.name != "lock")
-    assert len(written) > 20
+    assert len(written) > 30
     surprised = []
     with running(home.root, log=tmp_path / "log") as address:
         for at, path in enumerate(written):

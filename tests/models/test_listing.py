@@ -101,10 +101,18 @@ def test_model_fetched_by_its_repository_is_listed_with_its_licence(workspace: W
     assert listing.ready(workspace) == ["Somebody--Tiny"]
 
 
-@pytest.mark.parametrize("broken", ["", "[]", '{"folders": 3}', '{"folders": [3]}'])
+@pytest.mark.parametrize("broken", ["", "[]", '{"folders": 3}', '{"folders": [3]}', "[" * 100_000])
 def test_broken_list_of_folders_does_not_stop_the_lab(workspace: Workspace, broken: str) -> None:
     (workspace.models.parent / "model-folders.json").write_text(broken)
     assert listing.added(workspace) == []
+
+
+def test_damaged_list_of_folders_is_not_written_over(workspace: Workspace) -> None:
+    kept = workspace.models.parent / "model-folders.json"
+    kept.write_text("{")
+    with pytest.raises(QwenlabError, match="model-folders.json"):
+        listing.forget(workspace, workspace.models)
+    assert kept.read_text() == "{"
 
 
 @pytest.mark.parametrize(

@@ -173,9 +173,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "train_no_samples_do": ("Choose another model or another data set.", "请换一个模型或数据集。"),
     "train_no_run": ("No training yet", "还没有训练"),
     "train_no_run_about": (
-        "Press Start on the left. Training adds a small adapter to the model (what it learned, in a file of its own); "
+        "Press “Start training”. It adds a small adapter to the model (what it learned, in a file of its own); "
         "the model itself stays as it is. You may close this page at any time: training goes on.",
-        "请点左侧的“开始训练”。训练会为模型添加一个小的适配器（学到的内容单独成文件），模型本身不变。"
+        "请点“开始训练”。训练会为模型添加一个小的适配器（学到的内容单独成文件），模型本身不变。"
         "可以随时关闭此页面，训练会继续进行。",
     ),
     "train_phase_encoding": ("Turning samples into tokens", "正在把样本转换为 token"),

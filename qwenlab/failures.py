@@ -42,6 +42,16 @@ def explain(error: BaseException) -> QwenlabError:
     )
 
 
+def blame_no_file(error: BaseException) -> None:
+    """Raise a want of memory or disk as what it is, before the file that was being read is called broken.
+
+    Raises:
+        QwenlabError: when it was that.
+    """
+    if is_out_of_memory(error) or is_disk_full(error):
+        raise explain(error) from error
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was lacking: the machine's or a GPU's."""
     return any(

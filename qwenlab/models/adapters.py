@@ -7,6 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from qwenlab import failures
 from qwenlab.errors import QwenlabError, nearest
 from qwenlab.models import adapter_base, adapter_convert
 from qwenlab.models.adapter_convert import WEIGHTS
@@ -271,6 +272,7 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
             raise FloatingPointError
     except Exception as error:  # safetensors, PEFT and torch each have their own
         _take_off(model, wrapped, name)
+        failures.blame_no_file(error)
         raise _unfit(adapter, base, error) from error
     wrapped.eval()
     return wrapped, not _is_thin(wrapped, name)

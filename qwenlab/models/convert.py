@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from qwenlab import failures
 from qwenlab.errors import QwenlabError
 from qwenlab.models import gguf_header
 
@@ -39,6 +40,7 @@ def gguf_to_folder(gguf: Path, target: Path) -> None:
             **place, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
         )
     except Exception as error:
+        failures.blame_no_file(error)
         raise QwenlabError(
             f"{gguf.name} could not be read as a GGUF model: {error}.",
             "Download it again.",

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from qwenlab import failures
 from qwenlab.errors import QwenlabError
 from qwenlab.models import adapters, precision, streaming, templates
 from qwenlab.models import folder as model_folder
@@ -107,6 +108,7 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the library for tokenizer.json raises nothing more particular
+        failures.blame_no_file(error)
         raise QwenlabError(
             f"The tokenizer of {folder} cannot be read: {error}.",
             "Copy the model again.",

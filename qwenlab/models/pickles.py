@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qwenlab import files
+from qwenlab import failures, files
 from qwenlab.errors import QwenlabError
 from qwenlab.models import folder as model_folder
 
@@ -108,6 +108,7 @@ def read(shard: Path) -> dict[str, Any]:
         ):
             raise ValueError("it is no list of tensors")
     except Exception as error:  # pickle and torch raise many kinds for one cause
+        failures.blame_no_file(error)
         why = " ".join(str(error).split())[:160]
         raise QwenlabError(
             f"{shard} holds more than numbers, or is broken ({type(error).__name__}: {why}); nothing of it was run.",

@@ -91,6 +91,15 @@ def test_full_disk_is_recognised_also_behind_an_error_of_ours(error: BaseExcepti
     assert failures.is_disk_full(ours)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(MemoryError(), "ran out of memory"), (OSError(errno.ENOSPC, "full"), "The disk is full")]
+)
+def test_what_the_machine_lacks_is_blamed_on_no_file(error: BaseException, said: str) -> None:
+    with pytest.raises(QwenlabError, match=said):
+        failures.blame_no_file(error)
+    failures.blame_no_file(ValueError("a broken file"))
+
+
 def test_our_own_words_are_no_symptom() -> None:
     assert not failures.is_out_of_memory(QwenlabError("It ended.", "Out of memory is the usual cause."))
     assert not failures.is_disk_full(RuntimeError("shape mismatch"))

@@ -190,11 +190,11 @@ def test_model_is_removed_after_a_question_and_a_persons_files_stay(lab: Lab, tm
     assert "把 mine 从列表中移除" in removing.question(lab, str(mine), ZH)
     assert not removing.can_be_removed(lab, "qwen3-4b"), "it is not here"
     assert not removing.can_be_removed(Lab(lab.workspace, listen=True), str(mine))
-    for model in (str(mine), "Qwen--Tiny"):
+    for model, next_one in ((str(mine), "Qwen--Tiny"), ("Qwen--Tiny", catalogue.DEFAULT)):
         lab.choose(model=model)
         assert removing.ask(lab) == model
         removing.remove(lab, model, EN)
-        assert lab.model_name() == catalogue.DEFAULT
+        assert lab.model_name() == next_one
     assert (mine / "model.safetensors").exists()
     assert not (lab.workspace.models / "Qwen--Tiny").exists()
 

@@ -22,7 +22,7 @@ def test_qwen1_folder_becomes_a_model_and_is_removed(visit: Visit, tmp_path: Pat
     folder.press("Enter")
     page.get_by_text("Qwen 1 model in its original format").wait_for()
     page.get_by_role("button", name="Convert it").click()
-    page.get_by_text("it holds 512 tokens").wait_for()
+    page.get_by_text("up to 512 tokens, answer included").wait_for()
     page.get_by_role("button", name="Remove Qwen-1_8B-Chat").click()
     page.get_by_text("Delete Qwen-1_8B-Chat").wait_for()
     visit.shoot("train-models")

@@ -64,9 +64,9 @@ class Original:
         """What a person should know of the converted model, each in English and in Chinese."""
         found = [
             (
-                f"A conversation with it may have up to {self.context:,} tokens, answer included. What the original does "
-                "to hold more (dynamic scaling) is not carried over.",
-                f"与它的一段对话（含回答）最多 {self.context:,} 个 token。原模型容纳更长对话的做法（动态缩放）没有保留。",
+                f"A conversation with it may have up to {self.context:,} tokens, answer included. What the original "
+                "does to hold more (dynamic scaling) is not carried over.",
+                f"与它的一段对话（含回答）最多 {self.context:,} 个 token。原模型的动态缩放没有保留。",
             )
         ]
         licence = next((path.name for path in sorted(self.folder.glob("LICENSE*"))), "LICENSE")

@@ -9,8 +9,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models_qlora": ("Q-LoRA", "Q-LoRA"),
     "models_quantize": ("quantize", "量化"),
     "models_memory": (
-        "About how many GB of memory each needs to chat, to be trained with samples of 512 tokens one at a time, and to "
-        "be quantized. {where} has {has} GB; red with ✗ does not fit.",
+        "About how many GB of memory each needs to chat, to be trained with samples of 512 tokens one at a time, and "
+        "to be quantized. {where} has {has} GB; red with ✗ does not fit.",
         "对话、训练（逐个处理 512 个 token 的样本）和量化大约需要的内存（GB）。{where}有 {has} GB；红色 ✗ 表示放不下。",
     ),
     "models_this_machine": ("This computer", "本机"),

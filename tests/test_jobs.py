@@ -142,6 +142,7 @@ def test_finish_is_the_last_word(job: Job) -> None:
         "remedy": "Free some space.",
         "reason_zh": "磁盘已满。",
         "remedy_zh": "请释放一些空间。",
+        "error": "QwenlabError",
     }
 
 

@@ -42,6 +42,11 @@ QWEN3 = {
     "4B": _shape(2560, 36, 32, 8, 9728, head_dim=128),
     "8B": _shape(4096, 36, 32, 8, 12288, head_dim=128, tie_word_embeddings=False),
 }
+UNTIED = {"tie_word_embeddings": False}
+QWEN1 = {  # as they are once converted
+    "1_8B": _shape(2048, 24, 16, 16, 5504, **UNTIED),
+    "7B": _shape(4096, 32, 32, 32, 11008, **UNTIED),
+}
 WEIGHTS = {
     "0.5B": 494_032_768,
     "1.5B": 1_543_714_304,
@@ -57,6 +62,11 @@ WEIGHTS = {
 
 def _entry(name: str, title: str, size: str, shape: Mapping[str, Any], licence: str = APACHE) -> Entry:
     return Entry(name, title, (), 2 * WEIGHTS[size], "", f"Qwen/{title}", ("en", "zh"), licence, shape)
+
+
+def _qwen1(name: str, size: str, weights: int, licence: str) -> Entry:
+    title = f"Qwen-{size}-Chat"
+    return Entry(name, title, (), 2 * weights, "", f"Qwen/{title}", ("en", "zh"), licence, QWEN1[size])
 
 
 FAMILY: tuple[Entry, ...] = (
@@ -77,4 +87,6 @@ FAMILY: tuple[Entry, ...] = (
     ),
     *(_entry(f"qwen3-{size.lower()}", f"Qwen3-{size}", size, shape) for size, shape in QWEN3.items()),
     _entry("qwen3-4b-2507", "Qwen3-4B-Instruct-2507", "4B", QWEN3["4B"]),
+    _qwen1("qwen-1.8b", "1_8B", 1_836_828_672, "Tongyi Qianwen Research (not for commercial use)"),
+    _qwen1("qwen-7b", "7B", 7_721_324_544, "Tongyi Qianwen"),
 )

@@ -51,8 +51,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(kind, str) or kind not in SUPPORTED:
         raise QwenlabError(
             f"{folder} holds a model of the family {str(kind)[:40]!r}.",
-            "Supported are Qwen2, Qwen2.5, Qwen3 and Llama.",
-            zh=(f"{folder} 中的模型属于 {str(kind)[:40]!r} 系列。", "支持 Qwen2、Qwen2.5、Qwen3 和 Llama。"),
+            "Supported are Qwen 1, 2, 2.5 and 3, and Llama.",
+            zh=(f"{folder} 中的模型属于 {str(kind)[:40]!r} 系列。", "支持 Qwen 1、2、2.5、3 和 Llama。"),
         )
     for name, most in LARGEST.items():
         size = config.get(name, 1)

@@ -112,10 +112,10 @@ def add(workspace: Workspace, named: Path) -> list[Path]:
     if not found:
         raise QwenlabError(
             f"There is no usable model in {folder}, nor in the folders below it.",
-            "A model folder holds config.json and .safetensors files of Qwen2, Qwen2.5, Qwen3 or Llama.",
+            "A model folder holds config.json and weight files of a Qwen (1, 2, 2.5 or 3) or a Llama.",
             zh=(
                 f"{folder} 及其子文件夹中没有可用的模型。",
-                "模型文件夹须含 config.json 和 .safetensors 文件（Qwen2、Qwen2.5、Qwen3 或 Llama）。",
+                "模型文件夹须含 config.json 和权重文件（Qwen 1、2、2.5、3 或 Llama）。",
             ),
         )
     before = _named(workspace)  # a damaged list is not written over

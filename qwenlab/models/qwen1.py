@@ -64,9 +64,9 @@ class Original:
         """What a person should know of the converted model, each in English and in Chinese."""
         found = [
             (
-                f"Its context is {self.context:,} tokens: beyond that the original scales positions on the fly, which "
-                "the converted model does not.",
-                f"上下文长度为 {self.context:,} 个词元：超过后，原模型会动态缩放位置，转换后的模型不会。",
+                f"A conversation with it may have up to {self.context:,} tokens, answer included. What the original "
+                "does to hold more (dynamic scaling) is not carried over.",
+                f"与它的一段对话（含回答）最多 {self.context:,} 个 token。原模型的动态缩放没有保留。",
             )
         ]
         licence = next((path.name for path in sorted(self.folder.glob("LICENSE*"))), "LICENSE")

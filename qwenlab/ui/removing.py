@@ -47,7 +47,7 @@ def ask(lab: Lab) -> str:
 
 
 def remove(lab: Lab, model: str, t: Translator) -> None:
-    """Remove a model; the default is chosen then.
+    """Remove a model; the first one that is here is chosen then.
 
     Raises:
         QwenlabError: when a run needs it by now.
@@ -56,7 +56,7 @@ def remove(lab: Lab, model: str, t: Translator) -> None:
         return
     Queue(lab.workspace).check_unused(model)
     listing.remove(lab.workspace, model)
-    lab.choose(model="")
+    lab.choose(model=next(iter(listing.ready(lab.workspace)), ""))
     gr.Info(t("models_removed", name=Path(model).name.replace("--", "/")))
 
 

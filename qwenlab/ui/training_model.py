@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,27 @@ from qwenlab.ui.texts import Translator
 HUBS = [(hub.TITLES[one], one) for one in hub.HUBS]
 
 
-def model_part(lab: Lab, t: Translator) -> Any:
-    """A dropdown of what is here or ships, how the chosen one is got, and the list of all. Returns the dropdown."""
-    machine, opened, asked = Background(), gr.State(False), gr.State("")
+@dataclass
+class _Parts:
+    """What stands on the page, in the order in which `_look` fills it, and what is typed."""
+
+    chosen: Any
+    line: Any
+    get: Any
+    pause: Any
+    cancel: Any
+    all_models: Any
+    words: Any
+    listed: Any
+    remove: Any
+    question: Any
+    yes: Any
+    no: Any
+    source: Any
+    typed: list[tuple[Any, Any, Any]]
+
+
+def _layout(lab: Lab, t: Translator) -> _Parts:
     chosen = gr.Dropdown(label=t("train_model"), choices=_models(lab, t), value=lab.model_name(), filterable=False)
     line = gr.HTML(**LIVE)
     small: dict[str, Any] = {"size": "sm", "visible": False}
@@ -41,24 +60,38 @@ def model_part(lab: Lab, t: Translator) -> Any:
             yes, no = gr.Button(variant="stop", **small), gr.Button(t("models_remove_no"), **small)
         source = gr.Radio(HUBS, value="modelscope" if t.language == "zh" else "huggingface", label=t("models_source"))
         typed = _own_part(lab, t)
+    buttons = (get, pause, cancel)
+    return _Parts(chosen, line, *buttons, all_models, words, listed, remove, question, yes, no, source, typed)
+
+
+def _look(
+    lab: Lab, t: Translator, machine: Background, find: str | None, shown: bool, removing: str
+) -> tuple[Any, ...]:
+    """What the parts show now."""
+    model = _settled(lab)
+    state, said = fetching(lab, model, t)
+    running = state == "running"
+    table = models_table(*_list(lab, find, machine), getting.running(lab), t) if shown else NOTHING
+    removable = removal.can_be_removed(lab, model) and not running
+    name = Path(model).name.replace("--", "/")
+    return (
+        gr.update(choices=_models(lab, t), value=model),
+        said,
+        gr.update(visible=state in ("absent", "paused", "older"), value=getting.button_words(lab, model, state, t)),
+        gr.update(visible=running and getting.can_pause(lab, model)),
+        gr.update(visible=running or state == "paused", value=t("train_cancel" if running else "models_discard")),
+        table,
+        gr.update(visible=removable and removing != model, value=t("models_remove", name=name)),
+        *removal.shown(lab, removing, model, t),
+    )
+
+
+def model_part(lab: Lab, t: Translator) -> Any:
+    """A dropdown of what is here or ships, how the chosen one is got, and the list of all. Returns the dropdown."""
+    machine, opened, asked, p = Background(), gr.State(False), gr.State(""), _layout(lab, t)
 
     def look(find: str | None, shown: bool, removing: str) -> tuple[Any, ...]:
-        model = _settled(lab)
-        state, said = fetching(lab, model, t)
-        running = state == "running"
-        table = models_table(*_list(lab, find, machine), getting.running(lab), t) if shown else NOTHING
-        removable = removal.can_be_removed(lab, model) and not running
-        name = Path(model).name.replace("--", "/")
-        return (
-            gr.update(choices=_models(lab, t), value=model),
-            said,
-            gr.update(visible=state in ("absent", "paused", "older"), value=getting.button_words(lab, model, state, t)),
-            gr.update(visible=running and getting.can_pause(lab, model)),
-            gr.update(visible=running or state == "paused", value=t("train_cancel" if running else "models_discard")),
-            table,
-            gr.update(visible=removable and removing != model, value=t("models_remove", name=name)),
-            *removal.shown(lab, removing, model, t),
-        )
+        return _look(lab, t, machine, find, shown, removing)
 
     def choose(model: str | None, *rest: Any) -> tuple[Any, ...]:
         if model:
@@ -75,6 +108,9 @@ def model_part(lab: Lab, t: Translator) -> Any:
 
         return done
 
+    def expand(find: str, removing: str) -> tuple[Any, ...]:
+        return True, *look(find, True, removing)
+
     def agree(removing: str, find: str, shown: bool) -> tuple[Any, ...]:
         removal.remove(lab, removing, t)
         return keep(find, shown)
@@ -86,22 +122,22 @@ def model_part(lab: Lab, t: Translator) -> Any:
         model = removal.ask(lab)
         return model, *look(find, shown, model)
 
-    state = [words, opened, asked]
-    outputs = [chosen, line, get, pause, cancel, listed, remove, question, yes, no]
+    state = [p.words, opened, asked]
+    outputs = [p.chosen, p.line, p.get, p.pause, p.cancel, p.listed, p.remove, p.question, p.yes, p.no]
     poll(2, look, t, state, outputs)
-    listen(chosen.input, choose, t, [chosen, *state], outputs)
-    listen(listed.submit, click, t, state, outputs)
-    listen(words.input, look, t, state, outputs)
-    for button, what in ((get, getting.start), (pause, getting.pause), (cancel, getting.give_up)):
-        listen(button.click, act(what), t, [source, *state], outputs)
-    listen(all_models.expand, lambda find, ask: (True, *look(find, True, ask)), t, [words, asked], [opened, *outputs])
-    listen(remove.click, ask, t, [words, opened], [asked, *outputs])
-    listen(yes.click, agree, t, [asked, words, opened], [asked, *outputs])
-    listen(no.click, keep, t, [words, opened], [asked, *outputs])
-    for box, button, take in typed:
+    listen(p.chosen.input, choose, t, [p.chosen, *state], outputs)
+    listen(p.listed.submit, click, t, state, outputs)
+    listen(p.words.input, look, t, state, outputs)
+    for button, what in ((p.get, getting.start), (p.pause, getting.pause), (p.cancel, getting.give_up)):
+        listen(button.click, act(what), t, [p.source, *state], outputs)
+    listen(p.all_models.expand, expand, t, [p.words, asked], [opened, *outputs])
+    listen(p.remove.click, ask, t, [p.words, opened], [asked, *outputs])
+    listen(p.yes.click, agree, t, [asked, p.words, opened], [asked, *outputs])
+    listen(p.no.click, keep, t, [p.words, opened], [asked, *outputs])
+    for box, button, take in p.typed:
         for trigger in (button.click, box.submit):
             listen(trigger, lambda said, *rest, take=take: choose(take(lab, said, t), *rest), t, [box, *state], outputs)
-    return chosen
+    return p.chosen
 
 
 def _own_part(lab: Lab, t: Translator) -> list[tuple[Any, Any, Any]]:

@@ -94,18 +94,18 @@ def test_folders_are_added_listed_and_forgotten(capsys: pytest.CaptureFixture[st
 def test_qwen1_folder_is_added_by_converting_it_and_pickles_want_consent(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, workspace: Workspace
 ) -> None:
-    original.write_checkpoint(tmp_path / "all" / "Qwen-7B-Chat", kind="bin")
-    folder = str(tmp_path / "all" / "Qwen-7B-Chat")
+    original.write_checkpoint(tmp_path / "all" / "Qwen-72B-Chat", kind="bin")
+    folder = str(tmp_path / "all" / "Qwen-72B-Chat")
     assert run(capsys, "add", str(tmp_path / "all"))[1]["added"] == [folder]
-    row = run(capsys, "list", "qwen-7b-chat")[1]["models"][0]
+    row = run(capsys, "list", "qwen-72b-chat")[1]["models"][0]
     assert (row["ready"], row["to_convert"], row["memory"]["chat"]["fits"]) == (False, True, True)
     code, told = run(capsys, "add", folder)
     assert code == 2
     assert "--pickle" in str(told)
     code, told = run(capsys, "add", folder, "--pickle")
-    assert (code, told["added"]) == (0, ["Qwen-7B-Chat"])
+    assert (code, told["added"]) == (0, ["Qwen-72B-Chat"])
     assert "512 tokens" in told["notes"][0]
-    assert [one["name"] for one in run(capsys, "list", "qwen-7b-chat")[1]["models"]] == ["Qwen-7B-Chat"]
+    assert [one["name"] for one in run(capsys, "list", "qwen-72b-chat")[1]["models"]] == ["Qwen-72B-Chat"]
 
 
 def test_qwen1_comes_from_a_hub_by_its_id(

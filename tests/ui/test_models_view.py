@@ -143,7 +143,7 @@ def test_qwen1_folder_gets_one_button_that_converts_it_and_is_then_chosen(lab: L
     state, words = getting.fetching(lab, model, EN)
     assert state == "older"
     assert "up to 512 tokens" in words
-    assert "最多 512 个词元" in getting.fetching(lab, model, ZH)[1]
+    assert "最多 512 个 token" in getting.fetching(lab, model, ZH)[1]
     assert getting.button_words(lab, model, state, EN) == "Convert it (0 MB)"
     assert "to be converted first" in row(lab, "1_8b")
     assert "✗" not in row(lab, "1_8b").partition("</table>")[0]
@@ -190,11 +190,11 @@ def test_model_is_removed_after_a_question_and_a_persons_files_stay(lab: Lab, tm
     assert "把 mine 从列表中移除" in removing.question(lab, str(mine), ZH)
     assert not removing.can_be_removed(lab, "qwen3-4b"), "it is not here"
     assert not removing.can_be_removed(Lab(lab.workspace, listen=True), str(mine))
-    for model in (str(mine), "Qwen--Tiny"):
+    for model, next_one in ((str(mine), "Qwen--Tiny"), ("Qwen--Tiny", catalogue.DEFAULT)):
         lab.choose(model=model)
         assert removing.ask(lab) == model
         removing.remove(lab, model, EN)
-        assert lab.model_name() == catalogue.DEFAULT
+        assert lab.model_name() == next_one
     assert (mine / "model.safetensors").exists()
     assert not (lab.workspace.models / "Qwen--Tiny").exists()
 
@@ -247,7 +247,7 @@ def test_page_says_where_the_context_of_a_converted_qwen1_ends_and_that_a_templa
     lab = Lab(Workspace(tmp_path / "home"))
     original.write_checkpoint(tmp_path / "Qwen-tiny")
     qwen1.convert(tmp_path / "Qwen-tiny", lab.workspace.models / "old-qwen", lambda *_: None)
-    assert "it holds 512 tokens" in getting.fetching(lab, "old-qwen", EN)[1]
+    assert "up to 512 tokens, answer included" in getting.fetching(lab, "old-qwen", EN)[1]
     assert "ChatML" not in getting.fetching(lab, "old-qwen", EN)[1]
     (lab.workspace.models / "old-qwen" / "chat_template.jinja").unlink()
     assert "ChatML" in getting.fetching(lab, "old-qwen", EN)[1]

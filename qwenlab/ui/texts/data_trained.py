@@ -15,8 +15,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "trained_token": ("token {id}", "token {id}"),
     "trained_tokens": ("tokens {ids}", "token {ids}"),
     "trained_chatml": (
-        "This model brings no chat template: turns are written in ChatML, Qwen's form.",
-        "该模型没有自带聊天模板：轮次按 ChatML（Qwen 的格式）书写。",
+        "This model does not say how turns are to be marked (it has no chat template), so Qwen's way is used: ChatML.",
+        "该模型没有说明如何标记轮次（没有聊天模板），因此采用 Qwen 的方式：ChatML。",
     ),
     "trained_system_added": (
         "The sample has no system turn, so the model's chat template begins with its own: “{words}”",

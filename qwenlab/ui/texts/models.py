@@ -9,9 +9,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "models_qlora": ("Q-LoRA", "Q-LoRA"),
     "models_quantize": ("quantize", "量化"),
     "models_memory": (
-        "Memory in GB, about, to chat, to train with samples of 512 tokens one at a time, and to quantize. "
-        "{where} has {has} GB; red with ✗ does not fit.",
-        "对话、训练（逐个处理 512 词元的样本）和量化大约需要的内存（GB）。{where}有 {has} GB；红色 ✗ 表示放不下。",
+        "About how many GB of memory each needs to chat, to be trained with samples of 512 tokens one at a time, and "
+        "to be quantized. {where} has {has} GB; red with ✗ does not fit.",
+        "对话、训练（逐个处理 512 个 token 的样本）和量化大约需要的内存（GB）。{where}有 {has} GB；红色 ✗ 表示放不下。",
     ),
     "models_this_machine": ("This computer", "本机"),
     "models_this_gpu": ("The GPU", "GPU "),
@@ -24,7 +24,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "This is a Qwen 1 model in its original format. It is converted once, into a copy of about {size}; your folder "
         "stays as it is, and no program that came with it is run. A conversation may then have up to {tokens} tokens.",
         "这是原始格式的 Qwen 1 模型。只需转换一次，生成约 {size} 的副本；您的文件夹保持不变，其中附带的程序也不会运行。"
-        "转换后，一段对话最多 {tokens} 个词元。",
+        "转换后，一段对话（含回答）最多 {tokens} 个 token。",
     ),
     "models_pickle": (
         "The weights of this model are pickle files, an old format in which a program can hide.",

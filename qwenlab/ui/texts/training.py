@@ -10,8 +10,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "您自己的模型文件夹：{folder}",
     ),
     "models_qwen1_line": (
-        "Converted from Qwen 1: it holds {tokens} tokens, up to where the original begins to scale positions.",
-        "由 Qwen 1 转换而来：最多容纳 {tokens} 个 token，到原模型开始动态缩放位置为止。",
+        "Converted from Qwen 1: a conversation may have up to {tokens} tokens, answer included. What the original does "
+        "to hold more is not carried over.",
+        "由 Qwen 1 转换而来：一段对话（含回答）最多 {tokens} 个 token。原模型容纳更长对话的做法没有保留。",
     ),
     "train_model_gone": ("This model cannot be used:", "无法使用此模型："),
     "train_get": ("Get it ({size})", "下载（{size}）"),

@@ -44,7 +44,8 @@ def lineup(entrants: Sequence[Entrant], loading: Sequence[Loading | None], t: Tr
         head = f'<div class="who"><b>{escape(one.name)}</b> {column_view.kind(one, t)}</div>'
         columns.append(f'<section class="column">{head}<div class="chips">{state}</div></section>')
     grid = f'<div class="columns" style="--columns:{len(columns)}">{"".join(columns)}</div>' if columns else ""
-    return Html(f'<div class="compare">{grid}<p class="quiet">{escape(t("compare_empty"))}</p></div>')
+    words = t("compare_empty" if columns else "compare_none")
+    return Html(f'<div class="compare">{grid}<p class="quiet">{escape(words)}</p></div>')
 
 
 def _turns(turns: Sequence[dict[str, str]] | Sequence[object], t: Translator) -> Html:

@@ -55,6 +55,9 @@ FONTS = [
 ]
 MONO = ["ui-monospace", "SFMono-Regular", "Consolas", "DejaVu Sans Mono", "Noto Sans Mono CJK SC", "monospace"]
 QUEUE_SECONDS = 0.03
+WINDOWS = 100
+"""Of how many windows in each language what they look at is remembered, most lately used: each opening of the page is
+one and takes a megabyte. One that is forgotten begins anew at its next click, as after a restart."""
 DAY = (86400, 86400)
 """Uploaded copies are looked for once a day and deleted when a day old."""
 
@@ -87,6 +90,7 @@ def build_page(lab: Lab, language: Language) -> gr.Blocks:
     page.has_launched = True
     # Gradio looks for calls a thousand times a second, which alone takes 3 % of a core.
     page._queue.sleep_when_free = QUEUE_SECONDS
+    page.state_session_capacity = WINDOWS
     return page
 
 

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.model]
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 TABS = ("start", "data", "train", "compare", "test", "export")
-SERIOUS = {"serious", "critical"}
+WRONG = {"moderate", "serious", "critical"}
+"""How axe-core calls what keeps people out; what is left is "minor"."""
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,7 @@ def show(page: Page, tab: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_no_serious_violation_and_nothing_sticks_out(
-    browser: Browser, furnished: str, language: str, scheme: Any
-) -> None:
+def test_no_violation_and_nothing_sticks_out(browser: Browser, furnished: str, language: str, scheme: Any) -> None:
     wrong: dict[str, list[str]] = {}
     for width in (1280, 390):
         page = window(browser, f"{furnished}/{language}/", width, color_scheme=scheme)
@@ -59,7 +58,7 @@ def test_no_serious_violation_and_nothing_sticks_out(
         for tab in TABS:
             show(page, tab)
             for found in page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]:
-                if found["impact"] in SERIOUS:
+                if found["impact"] in WRONG:
                     where = [str(node["target"][-1]) for node in found["nodes"]]
                     wrong[f"{tab} {width}: {found['id']}"] = where[:5]
             sticks_out = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

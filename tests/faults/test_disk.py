@@ -17,6 +17,7 @@ from qwenlab.conversations.document import Document
 from qwenlab.conversations.journal import Change
 from qwenlab.conversations.sample import Sample
 from qwenlab.errors import QwenlabError
+from qwenlab.evals import batch, burned
 from qwenlab.evals.answers import Answered, AnswerLog
 from qwenlab.evals.preferences import Vote, VoteLog, Voter
 from qwenlab.jobs import Job
@@ -91,12 +92,19 @@ WRITERS: dict[str, tuple[Callable[[Workspace, str], object], str]] = {
     "start of a job": (lambda home, words: Job(home.jobs / "k").start("x" + words, ["this"]), ""),
     "choices": (lambda home, words: Lab(home).choose(model=words), "choices.json"),
     "users": (lambda home, words: _users(home, words), "users.txt"),
+    "batch of messages": (lambda home, words: _batch(home, words), ""),
+    "case sent to training": (lambda home, words: burned.mark(home, "s", {words: "a"}, home.data / "d"), ""),
 }
 
 
 def _users(home: Workspace, words: str) -> None:
     accounts.put(home, "li", "long enough")
     files.write_text(accounts.file_of(home), accounts.file_of(home).read_text(encoding="utf-8") + words)
+
+
+def _batch(home: Workspace, words: str) -> None:
+    asked = [batch.Question(({"role": "user", "content": words[:1000]},)) for _ in range(len(words) // 1000 + 1)]
+    batch.prepare(home.batches / f"b{len(words)}", batch.Plan((("one", "x"),)), asked)
 
 
 @pytest.mark.parametrize("name", list(WRITERS))

@@ -102,6 +102,12 @@ def test_name_that_was_typed_means_the_one_of_that_name(lab: Lab) -> None:
     assert [one.spec for one in roster.pick(lab, ["Small", spec], EN)] == [spec]
 
 
+def test_who_chose_nobody_is_told_where_models_come_from() -> None:
+    assert "Train tab" in compare_view.lineup([], [], EN)
+    assert "“训练”页" in compare_view.lineup([], [], ZH)
+    assert "Train tab" not in compare_view.lineup([BASE], [None], EN)
+
+
 @pytest.mark.parametrize(
     ("specs", "words"),
     [([], "Nobody"), (["gone"], "nobody called gone"), (["a", "b", "c", "d", "e"], "At most 4")],

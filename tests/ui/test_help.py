@@ -53,3 +53,11 @@ def test_every_control_has_a_name_and_help(language: Language, tmp_path: Path) -
 
 def test_help_belongs_to_a_label_that_exists() -> None:
     assert [key for key in help.TEXTS if key.removeprefix("help_") not in TEXTS] == []
+
+
+@pytest.mark.parametrize("language", [0, 1], ids=["en", "zh"])
+def test_no_label_stands_for_two_helps(language: int) -> None:
+    said: dict[str, set[str]] = {}
+    for key, words in help.TEXTS.items():
+        said.setdefault(TEXTS[key.removeprefix("help_")][language], set()).add(words[language])
+    assert {label: words for label, words in said.items() if len(words) > 1} == {}

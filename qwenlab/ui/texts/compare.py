@@ -46,6 +46,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compare_no_words": ("(no words)", "（没有内容）"),
     "compare_reload": ("The lab was started again meanwhile.", "程序已重新启动。"),
     "compare_reload_remedy": ("Reload this page.", "请刷新本页。"),
+    "compare_none": (
+        "Nobody is chosen to answer. Choose above; a model that is not here yet is got on the Train tab.",
+        "还没有选择由谁回答。请在上面选择；尚未下载的模型可在“训练”页获取。",
+    ),
     "compare_nobody": ("Nobody is chosen to answer.", "还没有选择由谁回答。"),
     "compare_nobody_remedy": ("Choose one model or more.", "请至少选择一个模型。"),
     "compare_too_many": ("At most {number} can answer side by side.", "最多 {number} 个并排回答。"),

@@ -54,7 +54,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Asks base, adapter, merged and quantized model the same test suite, so that nothing is lost without notice.",
         "让基础模型、适配器、合并模型和量化模型做同一套测试，任何损失都看得见。",
     ),
-    "export_suite": ("Test suite", "测试集"),
+    "export_suite": ("Suite that proves it", "用哪个测试集验证"),
     "export_limit": ("Cases (0: all)", "用例数（0 为全部）"),
     "export_limit_wrong": ("The number of cases must be 0 or more.", "用例数不能小于 0。"),
     "export_prove_do": ("Prove it", "开始验证"),

@@ -87,7 +87,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Parts of the schema cannot be enforced while the model writes, only checked afterwards: {what}.",
         "Schema 中有些部分无法在书写时强制，只能事后检查：{what}。",
     ),
-    "compare_keep_suite": ("Test suite", "测试集"),
+    "compare_keep_suite": ("Into which suite", "加入哪个测试集"),
     "compare_keep_case": ("Add as test case", "加为测试用例"),
     "compare_case_empty": ("A test case needs its right answer.", "测试用例必须有正确的回答。"),
     "compare_case_kept": ("Added to the suite {suite} as {name}.", "已加入测试集 {suite}，编号 {name}。"),

@@ -47,8 +47,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "test_result": ("Result", "结果"),
     "test_none": (
         "No test has been run yet. Choose a suite and who is tested, then run it: each case is asked, and every "
-        "answer is judged value by value.",
-        "还没有测试结果。请选择测试集和测试对象，然后开始：每个用例都会提问，每个回答都会逐值评判。",
+        "answer is judged value by value. A model that is not here yet is got on the Train tab.",
+        "还没有测试结果。请选择测试集和测试对象，然后开始：每个用例都会提问，每个回答都会逐值评判。"
+        "尚未下载的模型可在“训练”页获取。",
     ),
     "test_no_answers": ("No answer has come yet.", "还没有回答。"),
     "test_no_suite": ("There is no suite to run.", "没有可用的测试集。"),

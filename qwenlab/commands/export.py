@@ -127,7 +127,7 @@ def quantize(chosen: argparse.Namespace, workspace: Workspace, console: Console)
         quantize_folder(workspace, chosen.folder, chosen.output, console, *named)
     if chosen.suite:
         return prove_fresh(workspace, chosen.output, chosen.suite, chosen.limit, console)
-    words = f"Quantized into {chosen.output}. Test it: qwenlab test SUITE --contestant int4={chosen.output}"
+    words = f"Quantized into {chosen.output}. Prove it: qwenlab prove {chosen.output} --suite SUITE"
     console.result({"path": str(chosen.output), "format": chosen.format, "bits": chosen.bits}, words)
     return DONE
 

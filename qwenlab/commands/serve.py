@@ -46,7 +46,8 @@ def serve(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     if kind == "gguf":
         from qwenlab.export.gguf_server import serve_gguf
 
-        serve_gguf(folder / "model.gguf", chosen.port, lambda: console.say(f"Serving on {address}"))
+        words = f'Serving with llama.cpp on {address}; the model is called "{folder.name}"'
+        serve_gguf(folder / "model.gguf", chosen.port, lambda: console.say(words))
         return DONE
     engine = chosen.engine or ("vllm" if importlib.util.find_spec("vllm") else "transformers")
     command = _command(engine, folder, chosen.port)

@@ -64,6 +64,7 @@ def start(
     gguf_header.check(path)
     parameters = module().CommonParams()
     parameters.model.path = str(path)
+    parameters.model_alias = {path.parent.name or path.stem}  # else whoever asks is told the whole path
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port
     parameters.cors_origins, parameters.cors_credentials = "", False  # by default any web page may read the answers

@@ -86,6 +86,7 @@ def test_openai_client_gets_the_same_answer_whole_and_in_pieces(served: tuple[st
     streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
     assert whole
     assert streamed == whole
+    assert model == served[1].name, "and not its whole path"
 
 
 @pytest.mark.model

@@ -116,7 +116,7 @@ def test_other_templates_are_left_to_ollama(template: str) -> None:
 
 def test_client_is_short_and_is_python(tmp_path: Path) -> None:
     card.write_client(tmp_path, {"request": {}, "json": True, "expected": {}})
-    assert len(card.CLIENT_TEXT.splitlines()) <= 16
+    assert len(card.CLIENT_TEXT.splitlines()) <= 18
     subprocess.run([sys.executable, "-m", "py_compile", tmp_path / card.CLIENT], check=True)
 
 
@@ -149,6 +149,17 @@ def test_client_asks_the_first_model_or_the_one_that_is_named(tmp_path: Path) ->
         server.shutdown()
     assert (first.returncode, named.returncode) == (1, 0), first.stderr + named.stderr
     assert "somebody's" in first.stdout
+
+
+def test_client_says_what_was_expected_of_an_answer_that_is_no_json(tmp_path: Path) -> None:
+    card.write_client(tmp_path, {"request": {"messages": []}, "json": True, "expected": {"n": 1}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), TwoModels) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ask = [sys.executable, str(tmp_path / card.CLIENT), f"http://127.0.0.1:{server.server_port}/v1"]
+        ended = subprocess.run(ask, capture_output=True, text=True, check=False)
+        server.shutdown()
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "expected: {'n': 1}" in ended.stdout
 
 
 def test_commands_serve_where_the_client_asks(tmp_path: Path) -> None:

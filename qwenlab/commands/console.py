@@ -15,6 +15,8 @@ from qwenlab.jobs import Job
 DONE, BELOW, FAILED = 0, 1, 2
 """Exit codes: done; a gate or check failed; could not run."""
 BAR = 24
+PER_SECOND, BURST = 5, 32
+"""Answers of a batch come at once, and what the last of them says holds until the next batch."""
 SOON = 2.0
 """Seconds before which nothing is said about the time left."""
 
@@ -31,7 +33,7 @@ class Console:
         self.machine = machine
         self.job = job
         self._out = sys.stdout
-        self._shown = 0.0
+        self._credit, self._seen = float(BURST), time.monotonic()
         self._begun: dict[str, tuple[float, float]] = {}
         self._line = ""
 
@@ -40,16 +42,18 @@ class Console:
         return contextlib.redirect_stdout(sys.stderr) if self.machine else contextlib.nullcontext()
 
     def progress(self, what: str, fraction: float, **details: Any) -> None:
-        """Show how far `what` is, 0 to 1; at most five times a second.
+        """Show how far `what` is, 0 to 1; at most PER_SECOND times a second, but all of a burst.
 
         Args:
             details: more to report; without `seconds_left` the time so far tells what is left.
         """
         now, ended = time.monotonic(), fraction >= 1
         details.setdefault("seconds_left", self._left(what, fraction, now))
-        if now - self._shown < 0.2 and not ended:
+        self._credit = min(BURST, self._credit + (now - self._seen) * PER_SECOND)
+        self._seen = now
+        if self._credit < 1 and not ended:
             return
-        self._shown = now
+        self._credit -= 1
         if self.job:
             self.job.report("progress", what=what, fraction=round(fraction, 4), **details)
             return

@@ -287,7 +287,7 @@ def _answer(path: str) -> dict[str, Any]:
     contestant: Any = (
         GgufContestant("it", folder / GGUF, slots=1)
         if (folder / GGUF).exists()
-        else LocalContestant("it", loading.load(folder))
+        else LocalContestant("it", loading.load_to_answer(folder))
     )
     list(contestant.answer([QUESTION], Generation(max_new_tokens=4)))  # warms up
     speeds = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,8 +56,16 @@ def serve(chosen: argparse.Namespace, workspace: Workspace, console: Console) ->
     with tempfile.TemporaryDirectory() as none:
         # `transformers serve` lists what is in the cache of downloads, and fails where there is none.
         surroundings = {**os.environ, "HF_HUB_CACHE": none, "HF_HUB_OFFLINE": "1"}
-        ended = subprocess.run([sys.executable, "-P", *command], check=False, cwd=folder.parent, env=surroundings)
-    return DONE if ended.returncode == 0 else FAILED
+        with subprocess.Popen([sys.executable, "-P", *command], cwd=folder.parent, env=surroundings) as server:
+            before = signal.signal(signal.SIGTERM, lambda *_: server.terminate())  # else it would outlive this process
+            try:
+                code = server.wait()
+            except BaseException:
+                server.terminate()
+                raise
+            finally:
+                signal.signal(signal.SIGTERM, before)
+    return DONE if code in (0, -signal.SIGTERM) else FAILED
 
 
 def _command(engine: str, folder: Path, port: int) -> list[str]:

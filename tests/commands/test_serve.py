@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from qwenlab.cli import main
@@ -133,3 +134,21 @@ def test_engine_that_is_missing_says_how_to_get_it(tmp_path: Path, capsys: pytes
     (folder / package.MANIFEST).write_text('{"kind": "merged"}')
     assert main(["serve", str(folder), "--engine", "vllm"]) == 2
     assert "pip install vllm" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking them")
+def test_server_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
+    engine = tmp_path / "packages" / "vllm" / "entrypoints" / "cli"
+    engine.mkdir(parents=True)
+    (engine / "main.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n")
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / package.MANIFEST).write_text('{"kind": "merged"}')
+    paths = os.pathsep.join([str(engine.parents[2]), str(Path(__file__).parents[2])])
+    command = [sys.executable, "-m", "qwenlab", "serve", str(folder)]
+    serving = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert serving.stdout is not None
+    server = psutil.Process(next(int(line) for line in serving.stdout if line.strip().isdecimal()))
+    serving.terminate()
+    assert serving.wait(30) == 0
+    assert not server.is_running()

@@ -261,18 +261,27 @@ def put_on(model: Any, adapter: Path, name: str, base: str) -> tuple[Any, bool]:
             raise ValueError("its weights hold values that are no numbers")
     except Exception as error:  # safetensors, PEFT and torch each have their own
         _take_off(model, wrapped, name)
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        said = adapter_base.named(adapter)
-        raise QwenlabError(
-            f"The adapter {adapter} does not fit the model {base}: {reason}.",
-            f"Choose the base model it was trained on{f': {said}' if said else ''}.",
-            zh=(
-                f"适配器 {adapter} 与模型 {base} 不匹配：{reason}。",
-                f"请选择训练它时所用的基础模型{f'：{said}' if said else ''}。",
-            ),
-        ) from error
+        raise _misfit(adapter, base, str(error) or type(error).__name__) from error
     wrapped.eval()
     return wrapped, not _is_thin(wrapped, name)
+
+
+def _misfit(adapter: Path, base: str, said: str) -> QwenlabError:
+    """Why an adapter cannot be put on a base; of sizes that differ, torch and PEFT speak at length."""
+    reason = reason_zh = " ".join(said.split())[:200].rstrip(".")
+    if "size mismatch for" in said:
+        reason, reason_zh = "its layers have other sizes", "各层的大小不同"
+    named = adapter_base.named(adapter)
+    remedy = f"Choose the base model it was trained on{f': {named}' if named else ''}."
+    remedy_zh = f"请选择训练它时所用的基础模型{f'：{named}' if named else ''}。"
+    if named and adapter_base.plain(named) == adapter_base.plain(base):
+        remedy = f"It names {base} as its base, but was trained on another model, or is damaged: copy it again."
+        remedy_zh = f"它写明的基础模型是 {base}，但它是在另一个模型上训练的，或已损坏：请重新复制。"
+    return QwenlabError(
+        f"The adapter {adapter} does not fit the model {base}: {reason}.",
+        remedy,
+        zh=(f"适配器 {adapter} 与模型 {base} 不匹配：{reason_zh}。", remedy_zh),
+    )
 
 
 def _is_thin(wrapped: Any, name: str) -> bool:

@@ -291,13 +291,15 @@ def _unfit(adapter: Path, base: str, error: Exception) -> QwenlabError:
     elif "size mismatch" in reason:
         why, why_zh = "it was made for a model of another size", "它是为另一种大小的模型训练的"
     name, said = adapter_base.title(adapter), adapter_base.named(adapter)
+    remedy = f"Choose the base model it was trained on{f': {said}' if said else ''}."
+    remedy_zh = f"请选择训练它时所用的基础模型{f'：{said}' if said else ''}。"
+    if said and adapter_base.plain(said) == adapter_base.plain(base):
+        remedy = f"It names {base} as its base, but was trained on another model, or is damaged: copy it again."
+        remedy_zh = f"它写明的基础模型是 {base}，但它是在另一个模型上训练的，或已损坏：请重新复制。"
     return QwenlabError(
         f"The adapter {name} does not fit the model {base}: {why}.",
-        f"Choose the base model it was trained on{f': {said}' if said else ''}.",
-        zh=(
-            f"适配器 {name} 与模型 {base} 不匹配：{why_zh}。",
-            f"请选择训练它时所用的基础模型{f'：{said}' if said else ''}。",
-        ),
+        remedy,
+        zh=(f"适配器 {name} 与模型 {base} 不匹配：{why_zh}。", remedy_zh),
     )
 
 

@@ -262,6 +262,7 @@ def test_adapter_that_does_not_fit_says_which_base_it_was_trained_on(foreign: Pa
     change(foreign, base_model_name_or_path="Qwen/Qwen2-7B-Instruct", r=3)
     with pytest.raises(QwenlabError, match=r"trained on: Qwen/Qwen2-7B-Instruct") as caught:
         loaded.attach(foreign)
+    assert caught.value.what.endswith("it was made for a model of another size.")
     assert "Qwen/Qwen2-7B-Instruct" in caught.value.say("zh")[1]
 
 

@@ -136,9 +136,9 @@ def find(workspace: Workspace, adapter: Path) -> Path:
     about, about_zh = (said, said) if said else ("a model it does not name", "它没有写明的模型")
     raise QwenlabError(
         f"The adapter {title(adapter)} was trained on {about}, which is not here.",
-        "Get that model, and name it beside the adapter: MODEL+ADAPTER, or --model MODEL.",
+        "Get that model, in the Train tab or with `qwenlab models get`; if it is here, name both: MODEL+ADAPTER.",
         zh=(
             f"适配器 {title(adapter)} 是在{about_zh}上训练的，本机没有该模型。",
-            "请先获取该模型，并与适配器一起指定：模型+适配器，或 --model 模型。",
+            "请先获取该模型：在“训练”页，或用 `qwenlab models get`；若本机已有，请一起指定：模型+适配器。",
         ),
     )

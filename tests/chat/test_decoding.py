@@ -166,9 +166,9 @@ def test_broken_adapters_are_refused_and_the_base_goes_on(
         lambda w: w.update({"base_model.model.lm_head.weight": torch.zeros(2, 2)}),
     )
     broken = {
-        "cannot be read": cut,
-        "no numbers": with_weights(strong, tmp_path / "nan", spoil),
-        "size mismatch": with_weights(strong, tmp_path / "wide", widen),
+        "cut is damaged": cut,
+        "nan is damaged": with_weights(strong, tmp_path / "nan", spoil),
+        "another size": with_weights(strong, tmp_path / "wide", widen),
         "changes weights of the base": embeddings,
         "which others share": another(strong, tmp_path / "bias", bias="all"),
         "of the kind 'IA3'": another(strong, tmp_path / "ia3", peft_type="IA3"),

@@ -63,7 +63,10 @@ def read_header(file: Path) -> dict[str, Stored]:
     try:
         size = file.stat().st_size
         with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
+            first = opened.read(8)
+            if len(first) < 8:
+                raise ValueError("it ends within its first bytes")
+            (length,) = struct.unpack("<Q", first)
             if length > min(MOST_BYTES, size - 8):
                 raise ValueError(f"its header would have {length} bytes")
             header = json.loads(opened.read(length))
@@ -75,7 +78,7 @@ def read_header(file: Path) -> dict[str, Stored]:
         return found
     except RecursionError as error:
         raise _broken(file, "its header is nested too deeply") from error
-    except (struct.error, ValueError, TypeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise _broken(file, " ".join(str(error).split())[:200] or type(error).__name__) from error
 
 

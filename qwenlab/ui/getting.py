@@ -9,7 +9,7 @@ from typing import Any
 from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.jobs import Job
-from qwenlab.models import arrival, catalogue, from_hub, older, templates
+from qwenlab.models import arrival, catalogue, from_hub, listing, older, templates
 from qwenlab.models import folder as model_folder
 from qwenlab.models.catalogue import qwen1_context
 from qwenlab.models.entry import Entry
@@ -120,7 +120,7 @@ def fetching(lab: Lab, model: str, t: Translator) -> tuple[str, Html]:
     Returns:
         "ready", "absent", "wrong", "older" (to be converted), "paused" or "running"; and the words.
     """
-    wanted, line = entry_of(model), _line(model, t)
+    wanted, line = entry_of(model), _line(lab, model, t)
     form = older.look(Path(model)) if wanted is None else None
     if wanted is None and form is None or wanted and catalogue.is_ready(lab.workspace, wanted.name):
         return _usable(lab, model, line, t)
@@ -194,10 +194,14 @@ def _older_line(form: Older, t: Translator) -> str:
     return f'<p class="quiet">{escape(t("models_older_qwen1", size=size, tokens=f"{tokens:,}"))}</p>'
 
 
-def _line(model: str, t: Translator) -> Html:
+def _line(lab: Lab, model: str, t: Translator) -> Html:
     """What a person should know of the chosen model."""
     wanted = entry_of(model)
-    if wanted is None:
+    if wanted is None and catalogue.is_ready(lab.workspace, model):
+        licence = listing.licence_of(lab.workspace.models / model)
+        said = t("models_licence", licence=licence) if licence else t("models_licence_unknown")
+        words = t("models_here_line", name=model.replace("--", "/"), licence=said)
+    elif wanted is None:
         words = t("train_model_folder_line", folder=model)
     elif not wanted.licence:
         words = t("models_unknown_line", hub=wanted.hub)

@@ -101,9 +101,8 @@ class _Tab:
                 label=t("test_language"), choices=spoken, value=spoken[0][1], min_width=175, **narrow
             )
             self.limit = gr.Number(label=t("test_limit"), value=0, minimum=0, precision=0, scale=1, min_width=130)
-            self.thinking = gr.Checkbox(
-                label=t("thinking"), info=t("thinking_about"), value=False, visible=False, scale=1, min_width=200
-            )
+        # Beside the others it is squeezed to a letter's width on a phone.
+        self.thinking = gr.Checkbox(label=t("thinking"), info=t("thinking_about"), value=False, visible=False)
         with gr.Row():
             self.run = gr.Button(t("test_run"), variant="primary", size="sm", scale=0, min_width=140)
             self.stop = gr.Button(t("compare_stop"), size="sm", scale=0, min_width=100, interactive=False)

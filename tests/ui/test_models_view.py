@@ -82,7 +82,9 @@ def test_model_of_a_hub_is_fetched_by_a_job_and_then_chosen_by_its_name(lab: Lab
     getting.start(lab, lab.model_name(), "huggingface")
     assert ended(getting.job_of(lab, "Qwen/Tiny")) == "finished"
     assert training_model._settled(lab) == "Qwen--Tiny" == lab.model_name()
-    assert getting.fetching(lab, "Qwen--Tiny", EN)[0] == "ready"
+    state, words = getting.fetching(lab, "Qwen--Tiny", EN)
+    assert state == "ready"
+    assert "On this computer: Qwen/Tiny; licence apache-2.0." in words
     assert [one.spec for one in roster.entrants(lab)] == ["Qwen--Tiny"]
     assert ("Qwen/Tiny", "Qwen--Tiny") in training_model._models(lab, EN)
 

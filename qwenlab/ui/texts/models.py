@@ -85,5 +85,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{hub}: its licence and size are told when it is fetched.",
         "{hub}：下载时会显示其许可证和大小。",
     ),
+    "models_here_line": ("On this computer: {name}; {licence}.", "已在本机：{name}；{licence}。"),
     "models_of": ("{done} of {all}", "{done}/{all}"),
 }

@@ -25,7 +25,10 @@ FLOATS = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 def converts(folder: Path, kind: Any) -> bool:
     """Whether the plain float weights of a folder lie there in another format than the torch dtype `kind`."""
-    if model_folder.quantized(folder):
+    from transformers.integrations import is_deepspeed_zero3_enabled
+
+    # With ZeRO-3 a process holds a part of each weight, which only transformers knows to fill.
+    if model_folder.quantized(folder) or is_deepspeed_zero3_enabled():
         return False
     stored = {one.dtype for path in model_folder.weight_files(folder) for one in read_header(path).values()}
     return stored <= FLOATS.keys() and {FLOATS[name] for name in stored} != {str(kind).removeprefix("torch.")}

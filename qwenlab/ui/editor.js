@@ -1,6 +1,6 @@
 // The Data tab in the browser: sends what a person does, and never loses words typed while an answer is on its way.
 // Runs once for each of the two parts (list, conversation), with `element`, `trigger` and `watch` from Gradio.
-const shared = (window.qwenlab ??= { seq: 0 });
+const shared = (window.qwenlabEditor ??= { seq: 0 });
 const TYPING_PAUSE = 600, SEARCH_PAUSE = 250, LEAVING_PAUSE = 120;
 
 const talk = () => document.querySelector(".conversation");

@@ -11,7 +11,7 @@ element.addEventListener("click", (event) => {
   if (link) return document.querySelector(`#journey [data-tab-id="${link.dataset.goto}"]`)?.click();
   const button = event.target.closest("button[data-do]");
   if (!button || button.disabled) return;
-  if (button.dataset.do === "open") window.qwenlabOpened = true;
+  if (button.dataset.do === "open") window.qwenlabCaseOpened = true;
   send(button);
 });
 
@@ -60,8 +60,8 @@ function settle() {
     if (box !== document.activeElement || box.tagName === "SELECT") box.value = box.dataset.value;
   });
   // On a narrow screen the opened case stands far below the list.
-  if (!window.qwenlabOpened || !element.querySelector(".case")) return;
-  window.qwenlabOpened = false;
+  if (!window.qwenlabCaseOpened || !element.querySelector(".case")) return;
+  window.qwenlabCaseOpened = false;
   if (window.innerWidth <= 700) element.scrollIntoView({ behavior: "smooth" });
 }
 

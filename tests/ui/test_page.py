@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -122,3 +123,10 @@ def test_path_that_was_not_uploaded_is_never_read(tmp_path: Path) -> None:
     inputs = [sent if one._id == button._id else None for one in event.inputs]
     with pytest.raises(InvalidPathError, match="not uploaded"):
         asyncio.run(page.preprocess_data(event, inputs, None))
+
+
+def test_no_two_scripts_keep_something_under_one_name() -> None:
+    scripts = sorted((Path(__file__).parents[2] / "qwenlab" / "ui").glob("*.js"))
+    kept = [name for one in scripts for name in set(re.findall(r"window\.(\w+) (?:\?\?)?= ", one.read_text("utf-8")))]
+    assert len(kept) > 3
+    assert len(set(kept)) == len(kept), sorted(kept)

@@ -16,6 +16,7 @@ from qwenlab import files
 from qwenlab.errors import QwenlabError
 from qwenlab.models import folder as model_folder
 from qwenlab.models import qwen1_tokenizer, qwen1_weights
+from qwenlab.models.arrival import refuse_full_disk
 from qwenlab.models.catalogue import COMPLETE
 from qwenlab.models.pickles import ConsentError
 from qwenlab.models.qwen1_weights import Shard
@@ -228,7 +229,7 @@ def _convert_shards(original: Original, staging: Path, progress: Progress) -> di
     known = files.read_json(record) if record.exists() else {}
     names = [_shard_name(number, len(original.shards)) for number in range(1, len(original.shards) + 1)]
     sources = [[str(shard.path.resolve()), *shard.version] for shard in original.shards]
-    _refuse_full_disk(staging, original.bytes - sum(path.stat().st_size for path in staging.glob("*.safetensors")))
+    refuse_full_disk(staging, original.bytes - sum(path.stat().st_size for path in staging.glob("*.safetensors")))
     moved, whole, sums = 0, max(1, original.bytes), dict[str, str]()
 
     def report(size: int) -> None:
@@ -247,19 +248,6 @@ def _convert_shards(original: Original, staging: Path, progress: Progress) -> di
         files.write_json(record, known)
     progress("converting", 1.0)
     return sums
-
-
-def _refuse_full_disk(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise QwenlabError(
-            f"The disk has {free / 1e9:.1f} GB free; the conversion needs {needed / 1e9:.1f} GB.",
-            "Free some space, or name a folder on another disk.",
-            zh=(
-                f"磁盘剩余 {free / 1e9:.1f} GB，转换需要 {needed / 1e9:.1f} GB。",
-                "请释放空间，或指定其他磁盘上的文件夹。",
-            ),
-        )
 
 
 def _write_rest(original: Original, staging: Path, sums: Mapping[str, str]) -> None:
